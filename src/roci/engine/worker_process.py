@@ -1,0 +1,319 @@
+"""One worker process: started, awaited, watched, stopped, and its log kept.
+
+Threads and `concurrent.futures` only, so that a script and an event loop (`asyncio.wrap_future`) can both wait.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from roci.engine.cores import default_threads
+from roci.engine.gguf_header import GgufHeader, read_header
+from roci.engine.load_failures import how_it_ended, load_failure
+from roci.engine.memory import MemoryFit, fit, free_memory_bytes
+from roci.engine.shards import check_shards, size_bytes
+from roci.engine.socket_folder import SocketFolder
+from roci.errors import WorkerDiedError
+
+LOG_TAIL_LINES: Final = 40
+LINE_LIMIT_BYTES: Final = 8192
+STOP_WAIT_S: Final = 10.0
+LOG_END_WAIT_S: Final = 2.0
+# -P: a file of the user's working directory must not stand in for a module of ours.
+WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "roci.worker")
+
+_log = logging.getLogger(__name__)
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is to be loaded."""
+
+    context_length: int | None = None
+    """Tokens for each slot; None: the model's own limit, at most 8,192."""
+    parallel: int = 4
+    """Slots, at most; fewer where memory is short."""
+    threads: int | None = None
+    """Threads that compute; None: usable cores minus one, at least 1."""
+    n_batch: int = 256
+    """Prompt tokens computed in one step; a neighbour's stream pauses for as long."""
+    n_gpu_layers: int = -1
+    """Layers on a GPU; 0: none, -1: all."""
+
+
+class WorkerReady(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's own report, once it can answer."""
+
+    address: str
+    """`unix://` and the socket's path."""
+    load_time_s: float
+    context_length: int
+    """Tokens for each slot."""
+    parallel: int
+    threads: int
+    supports_tools: bool
+    """Whether the chat template can show tools to the model."""
+    supports_vision: bool
+    supports_system: bool
+    chat_template: bool
+    engine: str
+    gpus: tuple[str, ...] = ()
+    """The GPUs that the engine may use; empty where it computes on the CPU."""
+    pid: int = 0
+
+    @property
+    def socket_path(self) -> Path:
+        return Path(self.address.removeprefix("unix://"))
+
+
+class WorkerProcess:
+    """One child with one model. `start` makes it and `stop` ends it; a worker that is never stopped ends with us."""
+
+    key: str
+    path: Path
+    header: GgufHeader
+    options: WorkerOptions
+    memory: MemoryFit
+    """What the model was given, and what it is thought to take."""
+    ready: Future[WorkerReady]
+    """Resolved once the worker can answer; fails with a `LoadFailedError` or `WorkerDiedError`."""
+    exited: Future[int]
+    """The exit status, negative for a signal, once the process is gone and tidied up after."""
+
+    def __init__(self, key: str, path: Path, options: WorkerOptions, header: GgufHeader, memory: MemoryFit) -> None:
+        """Use `start`."""
+        self.key = key
+        self.path = path
+        self.options = options
+        self.header = header
+        self.memory = memory
+        self.ready = Future()
+        self.exited = Future()
+        # Running futures cannot be cancelled, so that one waiter that gives up takes nothing from the others.
+        self.ready.set_running_or_notify_cancel()
+        self.exited.set_running_or_notify_cancel()
+        self._owner_pid = os.getpid()
+        self._log_tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
+        self._stopping = threading.Event()
+
+    @classmethod
+    def start(
+        cls,
+        key: str,
+        path: Path,
+        options: WorkerOptions = WorkerOptions(),  # noqa: B008 - frozen
+        *,
+        command: Sequence[str] | None = None,
+        on_log: Callable[[str], None] | None = None,
+    ) -> WorkerProcess:
+        """Starts a worker that loads the model at `path`; returns at once, see `ready`.
+
+        Args:
+            command: what to run instead of our own worker; the same flags are added to it.
+            on_log: called with each line of the worker's log, in a thread of ours.
+
+        Raises:
+            BadModelFileError: the file's header says that it cannot be loaded.
+            NotEnoughMemoryError: not even one slot fits into the memory that is free.
+        """
+        path = path.resolve()
+        header = read_header(path, key=key)
+        check_shards(path, key)
+        size, free = size_bytes(path), free_memory_bytes()
+        memory = fit(header, size, free, options.context_length, options.parallel, key=key)
+        worker = cls(key, path, options, header, memory)
+        worker._spawn(command or WORKER_COMMAND, on_log)
+        return worker
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
+    def log_tail(self) -> tuple[str, ...]:
+        """The last 40 lines of the worker's log, oldest first."""
+        return tuple(self._log_tail)
+
+    def death(self) -> WorkerDiedError:
+        """The error that says how the worker ended; wait for `exited` first to know its status."""
+        code = self.exited.result() if self.exited.done() else None
+        hint = "The next request loads the model again."
+        if self.stopping:
+            words = "was stopped"
+        elif code is None:
+            words = "does not answer any more"
+        elif code == -signal.SIGKILL:
+            words = "was killed, most likely for lack of memory"
+            hint = "Unload other models, or load this one with a shorter context or fewer slots."
+        else:
+            words = f"ended by itself ({how_it_ended(code)})"
+        return WorkerDiedError(
+            f"The worker for {self.key} {words}.",
+            exit_code=code,
+            key=self.key,
+            log_tail=self.log_tail(),
+            hint=hint,
+        )
+
+    def stop(self) -> None:
+        """Kills the worker and waits until it is gone, some milliseconds. Again, or from several threads, is fine."""
+        if os.getpid() != self._owner_pid:
+            return  # a forked child has no say over its parent's workers
+        self._stopping.set()
+        if self._process.poll() is None:
+            # It holds nothing that would have to be saved, so it is not asked.
+            _kill_group(self._process.pid)
+        if threading.current_thread() is not self._waiter and self._waiter.is_alive():
+            self._waiter.join(STOP_WAIT_S)
+
+    def _spawn(self, command: Sequence[str], on_log: Callable[[str], None] | None) -> None:
+        self._folder = SocketFolder()
+        try:
+            self._process = subprocess.Popen(
+                [*command, *self._flags()],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except BaseException:
+            self._folder.remove()
+            raise
+        name = f"roci-worker-{self._process.pid}"
+        self._logger = threading.Thread(target=self._read_log, args=(on_log,), name=f"{name}-log", daemon=True)
+        self._waiter = threading.Thread(target=self._wait, name=f"{name}-wait", daemon=True)
+        _workers.add(self)
+        self._logger.start()
+        self._waiter.start()
+
+    def _flags(self) -> list[str]:
+        flags = {
+            "--model": self.path,
+            "--alias": self.key,
+            "--socket": self._folder.socket_path,
+            "--context": self.memory.context_length,
+            "--parallel": self.memory.parallel,
+            "--threads": self.options.threads or default_threads(),
+            "--batch": self.options.n_batch,
+            "--gpu-layers": self.options.n_gpu_layers,
+            "--parent": os.getpid(),
+        }
+        # One word each: a value that begins with a dash is still a value.
+        words = [f"{name}={value}" for name, value in flags.items()]
+        return [*words, "--embedding"] if self.header.is_embedding else words
+
+    def _read_log(self, on_log: Callable[[str], None] | None) -> None:
+        assert self._process.stderr is not None
+        for line in _lines(self._process.stderr):
+            self._log_tail.append(line)
+            if on_log is None:
+                continue
+            try:
+                on_log(line)
+            except Exception:  # noqa: BLE001 - a broken listener must not stop the reading, or the worker would block
+                _log.exception("A listener to the log of %s failed and is not called again.", self.key)
+                on_log = None
+
+    def _wait(self) -> None:
+        """The life of the process from here on, and the one place that tidies up after it."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in _lines(process.stdout):
+            self._note_ready(line)
+        code = process.wait()
+        self._logger.join(LOG_END_WAIT_S)  # the log's last lines say why
+        process.stdin.close()
+        process.stdout.close()
+        if not self._logger.is_alive():
+            process.stderr.close()
+        self._folder.remove()
+        _workers.discard(self)
+        self.exited.set_result(code)
+        if not self.ready.done():
+            self.ready.set_exception(self._failure(code))
+
+    def _note_ready(self, line: str) -> None:
+        try:
+            ready = msgspec.json.decode(line, type=WorkerReady)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._log_tail.append(line)
+            return
+        if not self.ready.done():
+            self.ready.set_result(msgspec.structs.replace(ready, pid=self._process.pid))
+
+    def _failure(self, code: int) -> Exception:
+        if self.stopping:
+            return self.death()
+        return load_failure(
+            self.key,
+            self.path,
+            code,
+            self.log_tail(),
+            needed_bytes=self.memory.needed_bytes,
+            free_bytes=free_memory_bytes(),
+        )
+
+    def _forget(self) -> None:
+        """Lets go of the parent's worker in a child that was forked from it, so that its pipe can hang up."""
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+        self._folder.release()
+
+
+def _lines(pipe: IO[bytes]) -> Iterator[str]:
+    """Lines without their ends; a line that is too long comes in pieces."""
+    rest = b""
+    while piece := os.read(pipe.fileno(), LINE_LIMIT_BYTES):
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace").rstrip("\r")
+        if len(rest) >= LINE_LIMIT_BYTES:
+            yield rest.decode(errors="replace")
+            rest = b""
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+_workers: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
+
+
+def _stop_all() -> None:
+    for worker in list(_workers):
+        worker.stop()
+
+
+def _forget_all() -> None:
+    for worker in list(_workers):
+        worker._forget()  # noqa: SLF001 - same file
+    _workers.clear()
+
+
+atexit.register(_stop_all)
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,1 @@
+"""What users call; each function is thin over a provider."""

@@ -1,0 +1,259 @@
+"""The embedded engine: a private worker process on this machine, started on first use and reused."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import wait
+from pathlib import Path
+
+import msgspec
+
+from roci.config import RociConfig
+from roci.engine.gguf_header import read_header
+from roci.engine.library import LocalModel, find_model, models_on_disk
+from roci.engine.worker_process import WorkerOptions, WorkerProcess, WorkerReady
+from roci.errors import ConnectionLostError, RociError, ServerUnreachableError, StreamInterruptedError, UnsupportedError
+from roci.exchange.transports import AsyncTransport, SyncTransport
+from roci.providers.connections import Connections
+from roci.providers.openai_compatible import OpenAICompatibleProvider
+from roci.types.models import LmStudioModel, ModelCapabilities, ModelInfo
+from roci.types.requests import CheckedRequest, ProviderRequest
+from roci.types.results import ProviderResponse
+from roci.types.settings import Timeouts
+
+_ADDRESS = "http://worker"
+_EXIT_WAIT_S = 2.0
+
+
+class LocalProvider(OpenAICompatibleProvider):
+    """A model file on this machine, answered by a worker process of this program.
+
+    The worker starts with the first call and ends with `close()`, or with this program, however that ends. Needs the
+    `roci-ai[server]` extra.
+
+    Args:
+        model: a model's key (`roci models` lists them), or the path of a GGUF file.
+        options: context, slots, threads, GPU layers; the defaults fit the model and the machine.
+        timeouts: for every call that does not bring its own. The load counts as part of the first token.
+
+    Raises:
+        ModelNotFoundError: no such model on this machine.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        model: str | LmStudioModel,
+        *,
+        options: WorkerOptions | None = None,
+        timeouts: Timeouts | None = None,
+        config: RociConfig | None = None,
+        is_shared: bool = False,
+    ) -> None:
+        config = config or RociConfig.from_env()
+        super().__init__(model, base_url=_ADDRESS, timeouts=timeouts, config=config)
+        self._home = config.home
+        self._found = find_model(config.home, self.model_id, paths=True)
+        # The worker answers under the key; asking by another of its names is not a substitution.
+        self.model_id = self._found.key
+        options = options or WorkerOptions()
+        self._engine = _shared_engine(self._found, options) if is_shared else _Engine(self._found, options)
+        self._is_shared = is_shared
+
+    def generate_text(self, request: ProviderRequest) -> ProviderResponse:
+        # llama.cpp's server frees a place at once only when a streamed answer's client leaves.
+        with self.stream_text(request) as stream:
+            return stream.result().steps[0].response
+
+    async def agenerate_text(self, request: ProviderRequest) -> ProviderResponse:
+        async with self.astream_text(request) as stream:
+            return (await stream.result()).steps[0].response
+
+    def close(self) -> None:
+        """Stop the worker. A later call starts another."""
+        if not self._is_shared:
+            self._engine.stop()
+
+    async def aclose(self) -> None:
+        """Stop the worker. A later call starts another."""
+        if self._is_shared:
+            return
+        from asyncio import to_thread
+
+        connections = self._engine.connections
+        if connections is not None:
+            await connections.aclose()
+        await to_thread(self._engine.stop)
+
+    def list_models(self) -> list[ModelInfo]:
+        """Every model on this machine, by key; no worker is started for it."""
+        return [self._info(model) for model in models_on_disk(self._home)]
+
+    async def alist_models(self) -> list[ModelInfo]:
+        """Every model on this machine, by key; no worker is started for it."""
+        from asyncio import to_thread
+
+        return await to_thread(self.list_models)
+
+    def describe(self) -> ModelInfo:
+        """What the model's file says of it, and what its worker was given if there is one.
+
+        Raises:
+            BadModelFileError: the file cannot be loaded.
+        """
+        header = read_header(self._found.path)
+        ready = self._engine.ready_now()
+        limit = header.context_limit_tokens or ModelCapabilities().context_length
+        return msgspec.structs.replace(
+            self._info(self._found),
+            kind="embedding" if header.is_embedding else "llm",
+            display_name=header.name,
+            architecture=header.architecture,
+            quantization=header.quantization,
+            max_context_length=header.context_limit_tokens,
+            capabilities=ModelCapabilities(
+                tools=ready.supports_tools if ready else bool(header.chat_template and "tools" in header.chat_template),
+                json_schema=not header.is_embedding,
+                vision=bool(ready and ready.supports_vision),
+                context_length=ready.context_length if ready else limit,
+            ),
+        )
+
+    async def adescribe(self) -> ModelInfo:
+        """What the model's file says of it, and what its worker was given if there is one.
+
+        Raises:
+            BadModelFileError: the file cannot be loaded.
+        """
+        from asyncio import to_thread
+
+        return await to_thread(self.describe)
+
+    def _connect(self) -> SyncTransport:
+        return self._engine.connect().sync()
+
+    async def _aconnect(self) -> AsyncTransport:
+        return await (await self._engine.aconnect()).of_this_loop()
+
+    def _post(self, request: CheckedRequest, *, stream: bool):
+        ready = self._engine.ready_now()
+        if request.tools and ready is not None and not ready.supports_tools:
+            raise UnsupportedError(
+                f"The chat template of {self.model_id} has no place for tools; the model would never see them.",
+                capability="tools",
+                hint="Take a model whose template knows tools, or leave tools out.",
+            )
+        return super()._post(request, stream=stream)
+
+    def _explain(self, failure: RociError) -> RociError:
+        worker = self._engine.worker
+        if worker is None or not _is_a_break(failure):
+            return failure
+        wait([worker.exited], timeout=_EXIT_WAIT_S)
+        return _death(worker, failure)
+
+    async def _aexplain(self, failure: RociError) -> RociError:
+        worker = self._engine.worker
+        if worker is None or not _is_a_break(failure):
+            return failure
+        import asyncio
+
+        await asyncio.wait([asyncio.wrap_future(worker.exited)], timeout=_EXIT_WAIT_S)
+        return _death(worker, failure)
+
+    def _info(self, model: LocalModel) -> ModelInfo:
+        ready = self._engine.ready_now() if model.path == self._found.path else None
+        return ModelInfo(
+            key=model.key,
+            publisher=model.publisher,
+            size_bytes=model.size_bytes,
+            loaded_context_length=ready.context_length if ready else None,
+            is_loaded=ready is not None,
+            source=str(model.path),
+        )
+
+
+def _is_a_break(failure: RociError) -> bool:
+    """True where the worker's end of the wire went away, and this has not been explained yet."""
+    if isinstance(failure, StreamInterruptedError):
+        return failure.partial is None
+    return isinstance(failure, (ConnectionLostError, ServerUnreachableError))
+
+
+def _death(worker: WorkerProcess, failure: RociError) -> RociError:
+    death = worker.death()
+    death.__cause__ = failure
+    return death
+
+
+class _Engine:
+    """At most one worker for one model file, started when it is first needed and again when it has died."""
+
+    def __init__(self, model: LocalModel, options: WorkerOptions) -> None:
+        self._model = model
+        self._options = options
+        self._lock = threading.Lock()
+        self.worker: WorkerProcess | None = None
+        self.connections: Connections | None = None
+
+    def ready_now(self) -> WorkerReady | None:
+        """The worker's report, if there is a worker that can answer."""
+        worker = self.worker
+        if worker is None or worker.exited.done() or not worker.ready.done() or worker.ready.exception():
+            return None
+        return worker.ready.result()
+
+    def connect(self) -> Connections:
+        """Connections to the worker, once it can answer.
+
+        Raises:
+            WorkerError: it could not be loaded.
+        """
+        return self._connections(self._start().ready.result())
+
+    async def aconnect(self) -> Connections:
+        """Connections to the worker, once it can answer.
+
+        Raises:
+            WorkerError: it could not be loaded.
+        """
+        ready = self.ready_now()
+        if ready is None:
+            from asyncio import to_thread, wrap_future
+
+            worker = await to_thread(self._start)
+            ready = await wrap_future(worker.ready)
+        return self._connections(ready)
+
+    def stop(self) -> None:
+        with self._lock:
+            worker, self.worker = self.worker, None
+            connections, self.connections = self.connections, None
+        if connections is not None:
+            connections.close()
+        if worker is not None:
+            worker.stop()
+
+    def _start(self) -> WorkerProcess:
+        with self._lock:
+            if self.worker is None or self.worker.exited.done() or self.worker.stopping:
+                self.worker = WorkerProcess.start(self._model.key, self._model.path, self._options)
+                self.connections = None
+            return self.worker
+
+    def _connections(self, ready: WorkerReady) -> Connections:
+        with self._lock:
+            if self.connections is None:
+                self.connections = Connections(_ADDRESS + "/v1", uds=str(ready.socket_path))
+            return self.connections
+
+
+_shared_engines: dict[tuple[Path, WorkerOptions], _Engine] = {}
+_shared_lock = threading.Lock()
+
+
+def _shared_engine(model: LocalModel, options: WorkerOptions) -> _Engine:
+    """The engine that all selector strings for this file have in common; it lasts as long as the program."""
+    with _shared_lock:
+        return _shared_engines.setdefault((model.path, options), _Engine(model, options))

@@ -1,0 +1,172 @@
+"""Streams of an answer, sync and async side by side. What they have in common is in `answer.py`.
+
+The request leaves when the stream is first read. Leaving the `with` block, `close()`, cancelling the task, or dropping
+a stream that has no name closes the connection at once. A stream held in a name is not closed by `break`: use `with`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from typing import Self, TypeAlias
+
+from roci.errors import RociError
+from roci.exchange.exchange import Exchange
+from roci.exchange.transports import AsyncTransport, SyncTransport
+from roci.providers.answer import Answer, AnswerDecoder
+from roci.types.results import GenerateTextResult
+from roci.types.stream import TextStreamDelta
+
+Opening: TypeAlias = Callable[[], Exchange[AnswerDecoder]]
+Explain: TypeAlias = Callable[[RociError], RociError]
+"""What a failure means to this provider: most leave it as it is."""
+AsyncExplain: TypeAlias = Callable[[RociError], Awaitable[RociError]]
+
+
+class TextStream:
+    """An answer as it comes: iterate it, then ask for its `result()`. For one thread at a time."""
+
+    def __init__(
+        self, answer: Answer, opening: Opening, connect: Callable[[], SyncTransport], explain: Explain
+    ) -> None:
+        self._answer = answer
+        self._deltas = _read(answer, opening, connect, explain)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> TextStreamDelta:
+        return next(self._deltas)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def result(self) -> GenerateTextResult:
+        """The whole answer; reads what is still to come first.
+
+        Raises:
+            StreamInterruptedError: the answer broke off, or the stream was closed before its end; `.partial`.
+            RociError: whatever else ended it.
+        """
+        for _ in self._deltas:
+            pass
+        return self._answer.outcome()
+
+    def close(self) -> None:
+        """Stop reading and close the connection, which ends the generation on the server. Safe to repeat."""
+        self._deltas.close()
+
+
+class AsyncTextStream:
+    """An answer as it comes: `async for` it, then ask for its `await result()`. For one task at a time."""
+
+    def __init__(
+        self, answer: Answer, opening: Opening, connect: Callable[[], Awaitable[AsyncTransport]], explain: AsyncExplain
+    ) -> None:
+        self._answer = answer
+        self._deltas = _aread(answer, opening, connect, explain)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> Awaitable[TextStreamDelta]:
+        return anext(self._deltas)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def result(self) -> GenerateTextResult:
+        """The whole answer; reads what is still to come first.
+
+        Raises:
+            StreamInterruptedError: the answer broke off, or the stream was closed before its end; `.partial`.
+            RociError: whatever else ended it.
+        """
+        async for _ in self._deltas:
+            pass
+        return self._answer.outcome()
+
+    async def aclose(self) -> None:
+        """Stop reading and close the connection, which ends the generation on the server. Safe to repeat."""
+        await self._deltas.aclose()
+
+
+# The readers know the answer and not the stream object: a stream that nobody names any more is then dropped at once,
+# not at the next garbage collection, and its connection with it.
+
+
+def _read(
+    answer: Answer, opening: Opening, connect: Callable[[], SyncTransport], explain: Explain
+) -> Generator[TextStreamDelta, None, None]:
+    try:
+        answer.start_clock()
+        with connect().open(opening()) as opened:
+            decoder = opened.decoder
+            try:
+                for piece in opened:
+                    deltas = decoder.feed(piece)
+                    if deltas:
+                        opened.pace.has_begun = True
+                        for delta in deltas:
+                            answer.add(delta)
+                            yield delta
+                    if decoder.failure is not None:
+                        break
+                    if decoder.is_done:
+                        opened.pace.is_ending = True
+            except RociError as failure:
+                _lost(decoder, failure)
+        for delta in answer.end(decoder):
+            yield delta
+        if decoder.failure is not None:
+            raise answer.broken_by(explain(decoder.failure))
+        answer.is_whole = True
+    except RociError as failure:
+        answer.failure = explain(failure)
+        if answer.failure is failure:
+            raise
+        raise answer.failure from failure
+
+
+async def _aread(
+    answer: Answer, opening: Opening, connect: Callable[[], Awaitable[AsyncTransport]], explain: AsyncExplain
+) -> AsyncGenerator[TextStreamDelta, None]:
+    try:
+        answer.start_clock()
+        async with await (await connect()).open(opening()) as opened:
+            decoder = opened.decoder
+            try:
+                async for piece in opened:
+                    deltas = decoder.feed(piece)
+                    if deltas:
+                        opened.pace.has_begun = True
+                        for delta in deltas:
+                            answer.add(delta)
+                            yield delta
+                    if decoder.failure is not None:
+                        break
+                    if decoder.is_done:
+                        opened.pace.is_ending = True
+            except RociError as failure:
+                _lost(decoder, failure)
+        for delta in answer.end(decoder):
+            yield delta
+        if decoder.failure is not None:
+            raise answer.broken_by(await explain(decoder.failure))
+        answer.is_whole = True
+    except RociError as failure:
+        answer.failure = await explain(failure)
+        if answer.failure is failure:
+            raise
+        raise answer.failure from failure
+
+
+def _lost(decoder: AnswerDecoder, failure: RociError) -> None:
+    """The connection failed under the decoder: which matters unless its terminal mark or a failure came before."""
+    if not decoder.is_done and decoder.failure is None:
+        decoder.failure = failure

@@ -1,0 +1,172 @@
+"""Error replies -> our exceptions. The class follows status and code; where a server gives text only, `TEXTS` decides.
+
+Every pattern in `TEXTS` has a recorded sample in `tests/samples/errors/`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from roci.errors import (
+    AccessDeniedError,
+    BadRequestError,
+    ContextTooLongError,
+    ModelNotFoundError,
+    NoModelLoadedError,
+    ReplyError,
+    ServerBusyError,
+    ServerFailedError,
+    WrongEndpointError,
+)
+
+Kind = Literal["context", "model", "none_loaded", "endpoint"]
+
+_BODY_LIMIT = 10_000
+
+
+class TextPattern(NamedTuple):
+    """A server's words that stand for an error which it gives no code for."""
+
+    kind: Kind
+    pattern: re.Pattern[str]
+
+
+def _pattern(kind: Kind, text: str) -> TextPattern:
+    return TextPattern(kind, re.compile(text, re.IGNORECASE | re.DOTALL))
+
+
+# Named groups `given` and `limit` are token counts.
+TEXTS: Final = (
+    # llama.cpp's server
+    _pattern("context", r"request \((?P<given>\d+) tokens\) exceeds the available context size \((?P<limit>\d+)"),
+    _pattern("context", r"context size has been exceeded"),
+    # Ollama
+    _pattern("model", r"model ['\"][^'\"]+['\"] not found"),
+    # OpenAI and vLLM
+    _pattern(
+        "context",
+        r"maximum context length is (?P<limit>\d+) tokens"
+        r"(?:.*?(?:requested|resulted in|has|contains) (?P<given>\d+))?",
+    ),
+    # vLLM
+    _pattern("model", r"the model [`'\"][^`'\"]+[`'\"] does not exist"),
+)
+
+
+class WireError(msgspec.Struct):
+    """The object under `error`, in any dialect."""
+
+    message: str | None = None
+    type: str | None = None
+    code: str | int | None = None
+    param: str | None = None
+    n_prompt_tokens: int | None = None  # llama.cpp
+    n_ctx: int | None = None  # llama.cpp
+    limit_tokens: int | None = None  # roci
+    given_tokens: int | None = None  # roci
+
+
+class _Envelope(msgspec.Struct):
+    error: WireError | str | None = None
+    message: str | None = None  # vLLM of old puts the error's fields at the top
+    detail: Any = None  # FastAPI
+
+
+def read_error(body: bytes) -> WireError | None:
+    """The error that a reply's body carries, whatever its shape; None where it carries none."""
+    try:
+        envelope = msgspec.json.decode(body, type=_Envelope)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    error = envelope.error
+    if isinstance(error, str):
+        return WireError(message=error)
+    if error is not None:
+        return error
+    if envelope.message is not None:
+        return msgspec.json.decode(body, type=WireError)
+    if envelope.detail is not None:
+        return WireError(message=str(envelope.detail))
+    return None
+
+
+def reply_error(
+    error: WireError,
+    *,
+    status: int,
+    path: str,
+    model: str = "",
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    texts: tuple[TextPattern, ...] = TEXTS,
+) -> ReplyError:
+    """The exception that `error` means, with all its facts. `status` is 200 for an error inside a success."""
+    message = (error.message or "").strip() or f"The server answered {status} without a word."
+    code = None if error.code is None or isinstance(error.code, int) else error.code
+    facts: dict[str, Any] = {
+        "status": status,
+        "code": code or error.type,
+        "param": error.param,
+        "body": body[:_BODY_LIMIT].decode("utf-8", "replace"),
+    }
+    names = {code, error.type}
+    match = next(((entry.kind, found) for entry in texts if (found := entry.pattern.search(message))), None)
+    kind = match[0] if match else None
+    if names & {"context_length_exceeded", "exceed_context_size_error"} or kind == "context":
+        return _context_error(error, message, match[1] if match and kind == "context" else None, facts)
+    if status in (401, 403) or "invalid_api_key" in names or "authentication_error" in names:
+        return AccessDeniedError(
+            f"The server is alive and refuses the token: {message}",
+            hint="Set LM_API_TOKEN, or pass token=… to the provider." if status != 403 else "",
+            **facts,
+        )
+    if names & {"model_not_found", "model_not_found_error"} or kind == "model":
+        return ModelNotFoundError(message, key=model, **facts)
+    if kind == "none_loaded":
+        return NoModelLoadedError(
+            message, hint="Load one in LM Studio or with `lms load`, or switch just-in-time loading on.", **facts
+        )
+    if kind == "endpoint" or (status in (404, 405) and error.param != "model"):
+        return _wrong_endpoint(path, message, facts)
+    if status in (429, 503):
+        return ServerBusyError(message, retry_after_s=retry_after_s(headers), **facts)
+    if 400 <= status < 500:
+        return BadRequestError(message, **facts)
+    return ServerFailedError(message, **facts)
+
+
+def retry_after_s(headers: Mapping[str, str] | None) -> float | None:
+    """`Retry-After` in seconds; None where it is missing or a date."""
+    try:
+        return max(0.0, float((headers or {})["retry-after"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _context_error(
+    error: WireError, message: str, found: re.Match[str] | None, facts: dict[str, Any]
+) -> ContextTooLongError:
+    groups = found.groupdict() if found else {}
+    limit, given = error.limit_tokens or error.n_ctx, error.given_tokens or error.n_prompt_tokens
+    limit = limit or (int(groups["limit"]) if groups.get("limit") else None)
+    given = given or (int(groups["given"]) if groups.get("given") else None)
+    return ContextTooLongError(
+        message,
+        limit_tokens=limit,
+        given_tokens=given,
+        hint="Shorten the conversation, or load the model with a longer context.",
+        **facts,
+    )
+
+
+def _wrong_endpoint(path: str, message: str, facts: dict[str, Any]) -> WrongEndpointError:
+    return WrongEndpointError(
+        f"The server has no {path}: {message}",
+        path=path,
+        hint="Check the base URL: it is the server's address, with or without /v1.",
+        **facts,
+    )

@@ -1,0 +1,80 @@
+"""OpenAI's chat dialect as local servers speak it: the fields roci reads, all optional; the rest is skipped.
+
+Source: OpenAI API reference (chat completions, models), and replies of LM Studio 0.4, llama.cpp's server and Ollama.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+
+class FunctionCall(Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class WireToolCall(Struct):
+    index: int | None = None
+    id: str | None = None
+    function: FunctionCall | None = None
+
+
+class Delta(Struct):
+    """A streamed piece; also the whole message of a plain reply, whose fields are the same."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[WireToolCall] | None = None
+    refusal: str | None = None
+
+
+class Choice(Struct):
+    index: int = 0
+    delta: Delta | None = None
+    message: Delta | None = None
+    finish_reason: str | None = None
+
+
+class PromptTokensDetails(Struct, gc=False):
+    cached_tokens: int | None = None
+
+
+class CompletionTokensDetails(Struct, gc=False):
+    reasoning_tokens: int | None = None
+
+
+class WireUsage(Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: PromptTokensDetails | None = None
+    completion_tokens_details: CompletionTokensDetails | None = None
+
+
+class ChatReply(Struct):
+    """A chunk of a stream, or a whole plain reply."""
+
+    id: str | None = None
+    model: str | None = None
+    choices: list[Choice] | None = None
+    usage: WireUsage | None = None
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def has_error(self) -> bool:
+        """An error in place of an answer, under a status that says success."""
+        return self.error is not msgspec.UNSET and bytes(self.error) != b"null"
+
+
+class ModelEntry(Struct):
+    id: str
+    max_context_length: int | None = None
+    loaded_context_length: int | None = None
+    context_length: int | None = None
+    max_model_len: int | None = None
+
+
+class ModelList(Struct):
+    data: list[ModelEntry]
