@@ -70,6 +70,8 @@ class CannedServer:
         self.requests: list[Request] = []
         self.left = threading.Event()
         """Set when a client closes its connection before the reply's end."""
+        self.asked = threading.Event()
+        """Set by the first request."""
         self.connections = 0
         self._stop = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -104,6 +106,7 @@ class CannedServer:
                 if request is None:
                     return
                 self.requests.append(request)
+                self.asked.set()
                 answer = self.routes.get(f"{request.method} {request.path}", _NOT_FOUND)
                 reply = answer if isinstance(answer, Reply) else answer(request)
                 try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -12,7 +14,14 @@ from roci.config import RociConfig
 from roci.engine.gguf_header import read_header
 from roci.engine.library import LocalModel, find_model, models_on_disk
 from roci.engine.worker_process import WorkerOptions, WorkerProcess, WorkerReady
-from roci.errors import ConnectionLostError, RociError, ServerUnreachableError, StreamInterruptedError, UnsupportedError
+from roci.errors import (
+    ConnectionLostError,
+    RociError,
+    ServerUnreachableError,
+    StreamInterruptedError,
+    TimedOutError,
+    UnsupportedError,
+)
 from roci.exchange.transports import AsyncTransport, SyncTransport
 from roci.providers.connections import Connections
 from roci.providers.openai_compatible import OpenAICompatibleProvider
@@ -23,6 +32,8 @@ from roci.types.settings import Timeouts
 
 _ADDRESS = "http://worker"
 _EXIT_WAIT_S = 2.0
+# One slot loads several times faster than four, and most programs ask one thing at a time.
+_OPTIONS = WorkerOptions(parallel=1)
 
 
 class LocalProvider(OpenAICompatibleProvider):
@@ -33,7 +44,8 @@ class LocalProvider(OpenAICompatibleProvider):
 
     Args:
         model: a model's key (`roci models` lists them), or the path of a GGUF file.
-        options: context, slots, threads, GPU layers; the defaults fit the model and the machine.
+        options: context, slots, threads, GPU layers. By default one slot, so that calls made at once are answered one
+            after the other, and the rest fits the model and the machine.
         timeouts: for every call that does not bring its own. The load counts as part of the first token.
 
     Raises:
@@ -57,7 +69,7 @@ class LocalProvider(OpenAICompatibleProvider):
         self._found = find_model(config.home, self.model_id, paths=True)
         # The worker answers under the key; asking by another of its names is not a substitution.
         self.model_id = self._found.key
-        options = options or WorkerOptions()
+        options = options or _OPTIONS
         self._engine = _shared_engine(self._found, options) if is_shared else _Engine(self._found, options)
         self._is_shared = is_shared
 
@@ -131,10 +143,14 @@ class LocalProvider(OpenAICompatibleProvider):
         return await to_thread(self.describe)
 
     def _connect(self) -> SyncTransport:
-        return self._engine.connect().sync()
+        return self._engine.connect(self._timeouts.first_token_s).sync()
 
     async def _aconnect(self) -> AsyncTransport:
-        return await (await self._engine.aconnect()).of_this_loop()
+        return await (await self._engine.aconnect(self._timeouts.first_token_s)).of_this_loop()
+
+    def _body(self, request: CheckedRequest, *, stream: bool) -> dict[str, Any]:
+        # Progress makes the worker's stream begin with the prompt, which is how it notices in prefill that we left.
+        return super()._body(request, stream=stream) | {"return_progress": True}
 
     def _post(self, request: CheckedRequest, *, stream: bool):
         ready = self._engine.ready_now()
@@ -204,27 +220,43 @@ class _Engine:
             return None
         return worker.ready.result()
 
-    def connect(self) -> Connections:
-        """Connections to the worker, once it can answer.
+    def connect(self, limit_s: float | None) -> Connections:
+        """Connections to the worker, once it can answer. A load that outlasts `limit_s` goes on for a later call.
 
         Raises:
             WorkerError: it could not be loaded.
+            TimedOutError: it is not loaded yet.
         """
-        return self._connections(self._start().ready.result())
+        try:
+            return self._connections(self._start().ready.result(limit_s))
+        except FutureTimeoutError as error:
+            raise self._still_loading(limit_s) from error
 
-    async def aconnect(self) -> Connections:
-        """Connections to the worker, once it can answer.
+    async def aconnect(self, limit_s: float | None) -> Connections:
+        """Connections to the worker, once it can answer. A load that outlasts `limit_s` goes on for a later call.
 
         Raises:
             WorkerError: it could not be loaded.
+            TimedOutError: it is not loaded yet.
         """
         ready = self.ready_now()
         if ready is None:
-            from asyncio import to_thread, wrap_future
+            import asyncio
 
-            worker = await to_thread(self._start)
-            ready = await wrap_future(worker.ready)
+            worker = await asyncio.to_thread(self._start)
+            try:
+                ready = await asyncio.wait_for(asyncio.wrap_future(worker.ready), limit_s)
+            except TimeoutError as error:
+                raise self._still_loading(limit_s) from error
         return self._connections(ready)
+
+    def _still_loading(self, limit_s: float | None) -> TimedOutError:
+        return TimedOutError(
+            f"{self._model.key} is not loaded after {limit_s:g} s.",
+            phase="first_token",
+            waited_s=limit_s or 0.0,
+            hint="It goes on loading; allow more with Timeouts(first_token_s=…) or ROCI_TIMEOUT_FIRST_TOKEN_S.",
+        )
 
     def stop(self) -> None:
         with self._lock:

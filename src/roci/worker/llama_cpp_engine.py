@@ -22,6 +22,9 @@ binding: Any = untyped_binding  # compiled, and without type information
 
 PROMPT_CACHE_MIB = 256
 LOG_LEVEL_INFO = 3
+# A stream that has begun is written to this often while the prompt is computed. The write is what notices that the
+# client has left: with `return_progress` a stream begins at once, so that a client is missed in prefill too.
+PING_EVERY_S = 1
 ALL_LAYERS = -2  # -1 would be "decide by itself"
 
 
@@ -82,6 +85,7 @@ def _parameters(flags: WorkerFlags) -> Any:
     p.cache_ram_mib = PROMPT_CACHE_MIB
     p.endpoint_props = True
     p.ui = False
+    p.sse_ping_interval = PING_EVERY_S
     p.verbosity = LOG_LEVEL_INFO
     return p
 

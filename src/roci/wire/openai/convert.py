@@ -8,12 +8,12 @@ import msgspec
 
 from roci.errors import EmptyReplyError, NotAnApiError, TruncatedReplyError, UnexpectedReplyError
 from roci.types.messages import ImagePart, ModelMessage, TextPart
-from roci.types.models import ModelInfo
+from roci.types.models import ModelCapabilities, ModelInfo
 from roci.types.requests import CheckedRequest
 from roci.types.results import FinishReason, GenerationWarning, ProviderResponse, Usage
 from roci.types.settings import ResponseFormat
 from roci.types.tools import ToolCall, ToolChoice, ToolDefinition
-from roci.wire.openai.types import ChatReply, ModelList, WireToolCall, WireUsage
+from roci.wire.openai.types import ChatReply, ModelEntry, ModelList, WireToolCall, WireUsage
 
 _FINISH_REASONS: Final = {
     "stop": FinishReason.STOP,
@@ -29,6 +29,7 @@ _FINISH_REASONS: Final = {
     "content_filter": FinishReason.CONTENT_FILTER,
     "error": FinishReason.ERROR,
 }
+_STATES: Final = {"loaded": True, "not-loaded": False}
 _EFFORTS: Final = {"off": "none", "on": "medium"}
 
 encode = msgspec.json.Encoder().encode
@@ -237,13 +238,18 @@ def models(body: bytes, content_type: str, source: str) -> list[ModelInfo]:
         entries = _decode_models(body).data
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise not_decodable(body, content_type, error) from error
-    return [
-        ModelInfo(
-            key=entry.id,
-            max_context_length=entry.max_context_length or entry.context_length or entry.max_model_len,
-            loaded_context_length=entry.loaded_context_length,
-            is_loaded=True if entry.loaded_context_length else None,
-            source=source,
-        )
-        for entry in entries
-    ]
+    return [_model_info(entry, source) for entry in entries]
+
+
+def _model_info(entry: ModelEntry, source: str) -> ModelInfo:
+    limit = entry.max_context_length or entry.context_length or entry.max_model_len
+    known = entry.loaded_context_length or limit
+    assumed = ModelCapabilities()
+    return ModelInfo(
+        key=entry.id,
+        max_context_length=limit,
+        loaded_context_length=entry.loaded_context_length,
+        is_loaded=_STATES.get(entry.state or "", True if entry.loaded_context_length else None),
+        capabilities=msgspec.structs.replace(assumed, context_length=known) if known else assumed,
+        source=source,
+    )

@@ -69,11 +69,14 @@ class ChatReply(Struct):
 
 
 class ModelEntry(Struct):
+    """An entry of `GET /v1/models`; what is beside the id, servers add of their own."""
+
     id: str
+    state: str | None = None  # roci
     max_context_length: int | None = None
     loaded_context_length: int | None = None
-    context_length: int | None = None
-    max_model_len: int | None = None
+    context_length: int | None = None  # OpenRouter
+    max_model_len: int | None = None  # vLLM
 
 
 class ModelList(Struct):

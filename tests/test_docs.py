@@ -1,0 +1,94 @@
+"""Every example of the README runs as written, with the real starter model and a real `roci serve`."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SAID = {
+    # A word of each example -> what its output must show.
+    "stream_text": r"\w{3,}.*\w{3,}",
+    "asyncio.run": r"\w+.* \d+ stop",
+    "LmStudioProvider": r"\w+.* \d+\.\d+",
+    "openai.OpenAI": r"\w{2,}",
+    "ContextTooLongError": r"\d{5} tokens given, 8192 fit: \w+",
+}
+
+
+@pytest.fixture(scope="module")
+def environment(starter_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {**os.environ, "ROCI_HOME": str(starter_home), "HOME": str(tmp_path_factory.mktemp("home"))}
+
+
+@pytest.fixture(scope="module")
+def serving_port(environment: dict[str, str]) -> Iterator[int]:
+    """`roci serve` on the README's own port; on another one only where somebody else has it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 1234))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "roci", "serve"] + ([] if port == 1234 else ["--port", str(port)])
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            assert f":{port}" in server.stderr.readline()
+            yield port
+        finally:
+            server.terminate()
+            server.communicate(timeout=60)
+    assert server.returncode == 0
+
+
+def test_the_examples_were_found() -> None:
+    assert len(EXAMPLES) == len(SAID)
+
+
+@pytest.mark.parametrize(("word", "pattern"), SAID.items(), ids=list(SAID))
+def test_an_example_runs_as_written(
+    word: str, pattern: str, environment: dict[str, str], serving_port: int, tmp_path: Path
+) -> None:
+    (code,) = [example for example in EXAMPLES if word in example]
+    if serving_port != 1234:
+        code = code.replace(":1234", f":{serving_port}")
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(pattern, done.stdout, re.DOTALL), done.stdout
+
+
+def test_the_readme_has_exactly_two_commands_for_a_fresh_machine() -> None:
+    (block,) = re.findall(r"## Two commands.*?```sh\n(.*?)```", README, re.DOTALL)
+
+    assert [line.split("#")[0].strip() for line in block.splitlines()] == ["make demo", "make test"]
+
+
+def test_every_command_of_the_readmes_table_is_there(environment: dict[str, str]) -> None:
+    for command in re.findall(r"^\| `roci (\w+)", README, re.MULTILINE):
+        done = subprocess.run([sys.executable, "-m", "roci", command, "--help"], env=environment, capture_output=True)
+        assert done.returncode == 0, command
+
+
+def test_links_lead_somewhere() -> None:
+    for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / name).read_text()):
+            assert (ROOT / target).exists(), f"{name}: {target}"
