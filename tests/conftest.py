@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.twins import AsyncTwin, SyncTwin, Twin
 
 from roci.engine.starter import fetch_starter
+from tests.support.twins import AsyncTwin, SyncTwin, Twin
 
 # A real LM Studio, if the person who runs the tests has named one.
 REAL_LMSTUDIO_URL = os.environ.get("LMSTUDIO_BASE_URL")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.support.canned_server import CannedServer, Reply, canned_server, chunk
 from tests.support.command_line import CommandLine, lmstudio_routes, refused_url
 

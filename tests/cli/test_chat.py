@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+
 from tests.support.canned_server import CannedServer, Reply, Request, canned_server, chunk
 from tests.support.command_line import CTRL_C, CTRL_D, PATIENCE_S, CommandLine, lmstudio_routes
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.command_line import ROCI, CommandLine
 
 from roci.cli.command_line import COMMANDS
 from roci.version import VERSION
+from tests.support.command_line import ROCI, CommandLine
 
 FULL = Path("/dev/full")
 

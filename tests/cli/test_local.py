@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import psutil
+
 from tests.support.command_line import CTRL_C, CTRL_D, PATIENCE_S, CommandLine, interrupt, read_until
 
 LOCAL = "local:smollm2-135m-instruct"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from tests.support.canned_server import CannedServer, Reply, canned_server, chunk
 from tests.support.command_line import (
     CTRL_C,

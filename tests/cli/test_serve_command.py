@@ -7,9 +7,9 @@ import re
 import socket
 
 import pytest
-from tests.support.command_line import PATIENCE_S, CommandLine
 
 from roci.cli.serve import FLAGS
+from tests.support.command_line import PATIENCE_S, CommandLine
 
 
 def test_every_setting_of_the_gateway_has_a_flag_of_its_type_with_its_default_in_the_help() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.support.canned_server import CannedServer
 from tests.support.command_line import CommandLine
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.conftest import REAL_LMSTUDIO_URL
-from tests.support.twins import Twin
 
 import roci
+from tests.conftest import REAL_LMSTUDIO_URL
+from tests.support.twins import Twin
 
 pytestmark = pytest.mark.skipif(REAL_LMSTUDIO_URL is None, reason="LMSTUDIO_BASE_URL is not set")
 

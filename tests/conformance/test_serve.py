@@ -18,11 +18,11 @@ from typing import Any
 import openai
 import psutil
 import pytest
-from tests.support.twins import Twin
-from tests.support.workers import is_running, open_reply, wait_until
 
 import roci
 from roci import GenerationSettings, LmStudioProvider, ModelMessage, ProviderRequest
+from tests.support.twins import Twin
+from tests.support.workers import is_running, open_reply, wait_until
 
 KEY = "smollm2-135m-instruct"
 OTHER = "another-135m"

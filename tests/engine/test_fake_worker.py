@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from roci.engine.worker_process import WorkerProcess
 from tests.support.tiny_gguf import write_tiny_gguf
 from tests.support.workers import (
     FAKE_WORKER,
@@ -21,8 +23,6 @@ from tests.support.workers import (
     text_of,
     wait_for_event,
 )
-
-from roci.engine.worker_process import WorkerProcess
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.tiny_gguf import gguf_bytes, write_tiny_gguf
 
 from roci.engine.gguf_header import read_header
 from roci.errors import BadModelFileError
+from tests.support.tiny_gguf import gguf_bytes, write_tiny_gguf
 
 
 def refusal(path: Path) -> BadModelFileError:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.tiny_gguf import write_tiny_gguf
 
 from roci.engine import cgroup
 from roci.engine.gguf_header import GgufHeader, read_header
 from roci.engine.memory import fit, free_memory_bytes
 from roci.errors import NotEnoughMemoryError
+from tests.support.tiny_gguf import write_tiny_gguf
 
 MB = 10**6
 GB = 10**9

@@ -11,11 +11,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.support.workers import PATIENCE_S, wait_until
 
 from roci.engine.starter import StarterProgress, fetch_starter
 from roci.engine.starter_model import STARTER_MEMBER, STARTER_SHA256, STARTER_SIZE_BYTES, starter_path
 from roci.errors import StarterModelError
+from tests.support.workers import PATIENCE_S, wait_until
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.support.tiny_gguf import write_tiny_gguf
-from tests.support.workers import FAKE_WORKER, PATIENCE_S, ask_chat, fake_log, is_running, wait_until
 
 from roci.engine.socket_folder import SocketFolder
 from roci.engine.worker_process import WorkerOptions, WorkerProcess
 from roci.errors import BadModelFileError, LoadFailedError, NotEnoughMemoryError, WorkerDiedError
+from tests.support.tiny_gguf import write_tiny_gguf
+from tests.support.workers import FAKE_WORKER, PATIENCE_S, ask_chat, fake_log, is_running, wait_until
 
 Start = Callable[..., WorkerProcess]
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.support.canned_server import CannedServer, Reply, canned_server, chunk, completion
-from tests.support.twins import Twin
 
 import roci
 from roci import LmStudioProvider, ModelMessage, ProviderRequest, Timeouts
+from tests.support.canned_server import CannedServer, Reply, canned_server, chunk, completion
+from tests.support.twins import Twin
 
 CHAT = "POST /v1/chat/completions"
 FOR_EVER = 60.0

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.canned_server import CannedServer, Reply, canned_server, chunk, completion
-from tests.support.twins import Twin
 
 import roci
 from roci import GenerationSettings, LmStudioModel, LmStudioProvider, ModelMessage, ProviderRequest, ResponseFormat
+from tests.support.canned_server import CannedServer, Reply, canned_server, chunk, completion
+from tests.support.twins import Twin
 
 CHAT = "POST /v1/chat/completions"
 V1_MODELS = {

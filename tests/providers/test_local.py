@@ -12,12 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.support.twins import Twin
-from tests.support.workers import is_running, wait_until
 
 import roci
 from roci import GenerationSettings, LocalProvider, ModelMessage, ProviderRequest
 from roci.providers import local
+from tests.support.twins import Twin
+from tests.support.workers import is_running, wait_until
 
 FEW = GenerationSettings(max_tokens=8, temperature=0)
 MANY = GenerationSettings(max_tokens=2000, temperature=0, extra={"ignore_eos": True})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.canned_server import Reply, canned_server, chunk, completion
-from tests.support.twins import Twin
 
 import roci
 from roci import LmStudioProvider, OpenAICompatibleProvider, ProviderRegistry, RociConfig, default_registry
+from tests.support.canned_server import Reply, canned_server, chunk, completion
+from tests.support.twins import Twin
 
 
 def test_a_known_name_makes_its_provider() -> None:

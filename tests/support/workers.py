@@ -44,8 +44,8 @@ def ask_chat(socket_path: Path, text: str, **more: Any) -> tuple[int, str]:
 
 
 def chunks_of(body: str) -> list[dict[str, Any]]:
-    """The JSON frames of a stream's body, without `[DONE]`."""
-    frames = [frame.removeprefix("data: ") for frame in body.split("\n\n") if frame]
+    """The JSON frames of a stream's body, without `[DONE]` and comments."""
+    frames = [frame.removeprefix("data: ") for frame in body.split("\n\n") if frame.startswith("data: ")]
     return [json.loads(frame) for frame in frames if frame != "[DONE]"]
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.canned_server import chunk, completion
 
 from roci.errors import (
     ContextTooLongError,
@@ -21,6 +20,7 @@ from roci.types.results import FinishReason, Usage
 from roci.types.stream import TextStreamDelta, ToolCallDelta
 from roci.wire.lmstudio.errors import TEXTS
 from roci.wire.openai.stream import ChatStreamDecoder
+from tests.support.canned_server import chunk, completion
 
 
 def sse(*events: dict[str, Any] | str, done: bool = True) -> bytes:

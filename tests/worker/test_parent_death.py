@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.support.workers import PATIENCE_S, is_running, wait_until
 
 PARENT = """

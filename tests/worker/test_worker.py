@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.workers import PATIENCE_S, ask_chat, chunks_of, open_reply, text_of
 
 from roci.engine.worker_process import WorkerOptions, WorkerProcess
 from roci.errors import BadModelFileError, LoadFailedError
+from tests.support.workers import PATIENCE_S, ask_chat, chunks_of, open_reply, text_of
 
 SMALL = WorkerOptions(context_length=1024, parallel=2)
 

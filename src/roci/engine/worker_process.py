@@ -49,7 +49,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Slots, at most; fewer where memory is short."""
     threads: int | None = None
     """Threads that compute; None: usable cores minus one, at least 1."""
-    n_batch: int = 256
+    n_batch: int = 128
     """Prompt tokens computed in one step; a neighbour's stream pauses for as long."""
     n_gpu_layers: int = -1
     """Layers on a GPU; 0: none, -1: all."""

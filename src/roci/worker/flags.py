@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--batch",
         type=_positive,
-        default=256,
+        default=128,
         metavar="N",
         help="prompt tokens computed in one step; the pause that a long prompt causes its neighbours "
         "(default %(default)s)",
