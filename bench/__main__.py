@@ -1,0 +1,57 @@
+"""The command line of `bench`: measures, prints tables, writes docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from bench import gateway, imports, sdk
+from bench.gateway import GatewayPlan
+from bench.processes import ROOT
+from bench.report import Table, busy, load_now, machine, page
+from bench.sdk_child import SdkPlan
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+PARTS = ("sdk", "import", "gateway")
+
+
+def main() -> None:
+    options = _options()
+    started, load = time.monotonic(), load_now()
+    print(machine() + busy(load), flush=True)
+    tables: list[Table] = []
+    for part in PARTS:
+        if options.only in (None, part):
+            print(f"\nmeasuring: {part} …", file=sys.stderr, flush=True)
+            for table in _measured(part, is_quick=options.quick):
+                print(f"\n{table.title}\n\n{table}", flush=True)
+                tables.append(table)
+    print(f"\n{time.monotonic() - started:.0f} s in all.", file=sys.stderr)
+    if options.only or options.quick:
+        print("docs/benchmarks.md is written by a whole run only.", file=sys.stderr)
+    else:
+        PAGE.write_text(page(tables, load), encoding="utf-8")
+
+
+def _measured(part: str, *, is_quick: bool) -> list[Table]:
+    """One part's tables. The numbers of rounds keep a whole run below six minutes, and a quick one below one."""
+    if part == "sdk":
+        quick = SdkPlan(calls=80, answers=1, tokens=200, wide_tokens=20, flood_tokens=30)
+        plan = quick if is_quick else SdkPlan()
+        return sdk.tables(sdk.measure(plan, 1 if is_quick else 7, limit_s=110), plan)
+    if part == "import":
+        return imports.tables(imports.measure(2 if is_quick else 15, limit_s=45))
+    plan = GatewayPlan(tokens=16, first_tokens=6) if is_quick else GatewayPlan()
+    return gateway.tables(gateway.measure(plan, 2 if is_quick else 30, limit_s=130), plan)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="What roci costs, beside a floor.")
+    parser.add_argument("--quick", action="store_true", help="less than a minute; rough, and not written down")
+    parser.add_argument("--only", choices=PARTS, help="one part; not written down")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
