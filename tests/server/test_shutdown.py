@@ -113,11 +113,12 @@ def test_kill_9_of_the_gateway_leaves_no_worker(program: Program):
 
 def test_an_answer_that_ends_in_time_is_whole_and_those_who_wait_are_refused(make_gateway: GatewayMaker):
     with make_gateway(parallel=1) as gateway:
-        with gateway.asking(chat("#slow", stream=True)), gateway.asking(chat()) as waiting:
+        with gateway.asking(chat("#slow", stream=True)):
             gateway.wait_for_running(1)
-            gateway.wait_for_queue(1)
-            gateway.served.stop()
-            assert waiting.getresponse().status == 503
+            with gateway.asking(chat()) as waiting:
+                gateway.wait_for_queue(1)
+                gateway.served.stop()
+                assert waiting.getresponse().status == 503
             assert gateway.served.words == ["Finishing 1 answer; Ctrl-C again stops at once."]
         # The stream's client has left now, so that nothing is left to finish.
         gateway.served.wait_until_ended()
