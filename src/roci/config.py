@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -123,6 +124,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+@lru_cache(maxsize=64)
 def checked_url(url: str, origin: str = "") -> str:
     """`url` without trailing slashes, known to have a scheme and a host.
 
