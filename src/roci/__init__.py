@@ -11,111 +11,99 @@ imported until it is touched.
 TYPE_CHECKING = False  # type checkers know the name; importing it from `typing` would cost more than the rest
 
 if TYPE_CHECKING:
-    from roci.config import (
-        RociConfig,
-    )
+    from roci.config import RociConfig as RociConfig
     from roci.errors import (
-        AccessDeniedError,
-        BadModelFileError,
-        BadRequestError,
-        ConfigError,
-        ConnectionLostError,
-        ContextTooLongError,
-        EmptyReplyError,
-        LoadFailedError,
-        ModelNotFoundError,
-        ModelSubstitutedWarning,
-        NoModelLoadedError,
-        NotAnApiError,
-        NotEnoughMemoryError,
-        OutputError,
-        PortBusyError,
-        ReplyError,
-        RociError,
-        SchemaMismatchError,
-        SelectorError,
-        ServerBusyError,
-        ServerFailedError,
-        ServerUnreachableError,
-        StarterModelError,
-        StreamInterruptedError,
-        TimedOutError,
-        ToolDefinitionError,
-        TransportError,
-        TruncatedReplyError,
-        UnexpectedReplyError,
-        UnsupportedError,
-        UsageError,
-        WorkerDiedError,
-        WorkerError,
-        WrongEndpointError,
+        AccessDeniedError as AccessDeniedError,
+        BadModelFileError as BadModelFileError,
+        BadRequestError as BadRequestError,
+        ConfigError as ConfigError,
+        ConnectionLostError as ConnectionLostError,
+        ContextTooLongError as ContextTooLongError,
+        EmptyReplyError as EmptyReplyError,
+        LoadFailedError as LoadFailedError,
+        ModelNotFoundError as ModelNotFoundError,
+        ModelSubstitutedWarning as ModelSubstitutedWarning,
+        NoModelLoadedError as NoModelLoadedError,
+        NotAnApiError as NotAnApiError,
+        NotEnoughMemoryError as NotEnoughMemoryError,
+        OutputError as OutputError,
+        PortBusyError as PortBusyError,
+        ReplyError as ReplyError,
+        RociError as RociError,
+        SchemaMismatchError as SchemaMismatchError,
+        SelectorError as SelectorError,
+        ServerBusyError as ServerBusyError,
+        ServerFailedError as ServerFailedError,
+        ServerUnreachableError as ServerUnreachableError,
+        StarterModelError as StarterModelError,
+        StreamInterruptedError as StreamInterruptedError,
+        TimedOutError as TimedOutError,
+        ToolDefinitionError as ToolDefinitionError,
+        TransportError as TransportError,
+        TruncatedReplyError as TruncatedReplyError,
+        UnexpectedReplyError as UnexpectedReplyError,
+        UnsupportedError as UnsupportedError,
+        UsageError as UsageError,
+        WorkerDiedError as WorkerDiedError,
+        WorkerError as WorkerError,
+        WrongEndpointError as WrongEndpointError,
     )
     from roci.generation.text import (
-        agenerate_text,
-        astream_text,
-        generate_text,
-        stream_text,
+        agenerate_text as agenerate_text,
+        astream_text as astream_text,
+        generate_text as generate_text,
+        stream_text as stream_text,
     )
-    from roci.providers.lmstudio import (
-        LmStudioProvider,
-    )
-    from roci.providers.local import (
-        LocalProvider,
-    )
-    from roci.providers.openai_compatible import (
-        OpenAICompatibleProvider,
-    )
-    from roci.providers.provider import (
-        ModelProvider,
-    )
+    from roci.providers.lmstudio import LmStudioProvider as LmStudioProvider
+    from roci.providers.local import LocalProvider as LocalProvider
+    from roci.providers.openai_compatible import OpenAICompatibleProvider as OpenAICompatibleProvider
+    from roci.providers.provider import ModelProvider as ModelProvider
     from roci.providers.registry import (
-        ProviderFactory,
-        ProviderRegistry,
-        default_registry,
+        ProviderFactory as ProviderFactory,
+        ProviderRegistry as ProviderRegistry,
+        default_registry as default_registry,
     )
     from roci.providers.streams import (
-        AsyncTextStream,
-        TextStream,
+        AsyncTextStream as AsyncTextStream,
+        TextStream as TextStream,
     )
     from roci.selector import (
-        LanguageModel,
-        ModelSelector,
+        LanguageModel as LanguageModel,
+        ModelSelector as ModelSelector,
     )
     from roci.types.messages import (
-        ImagePart,
-        ModelMessage,
-        TextPart,
+        ImagePart as ImagePart,
+        ModelMessage as ModelMessage,
+        TextPart as TextPart,
     )
     from roci.types.models import (
-        LmStudioModel,
-        ModelCapabilities,
-        ModelInfo,
+        LmStudioModel as LmStudioModel,
+        ModelCapabilities as ModelCapabilities,
+        ModelInfo as ModelInfo,
     )
-    from roci.types.requests import (
-        ProviderRequest,
-    )
+    from roci.types.requests import ProviderRequest as ProviderRequest
     from roci.types.results import (
-        FinishReason,
-        GenerateTextResult,
-        GenerationStats,
-        GenerationStep,
-        GenerationWarning,
-        ProviderResponse,
-        Usage,
+        FinishReason as FinishReason,
+        GenerateTextResult as GenerateTextResult,
+        GenerationStats as GenerationStats,
+        GenerationStep as GenerationStep,
+        GenerationWarning as GenerationWarning,
+        ProviderResponse as ProviderResponse,
+        Usage as Usage,
     )
     from roci.types.settings import (
-        GenerationSettings,
-        ResponseFormat,
-        Timeouts,
+        GenerationSettings as GenerationSettings,
+        ResponseFormat as ResponseFormat,
+        Timeouts as Timeouts,
     )
     from roci.types.stream import (
-        TextStreamDelta,
-        ToolCallDelta,
+        TextStreamDelta as TextStreamDelta,
+        ToolCallDelta as ToolCallDelta,
     )
     from roci.types.tools import (
-        ToolCall,
-        ToolChoice,
-        ToolDefinition,
+        ToolCall as ToolCall,
+        ToolChoice as ToolChoice,
+        ToolDefinition as ToolDefinition,
     )
 
 _NAMES_OF = {
@@ -216,80 +204,7 @@ _NAMES_OF = {
 }
 _HOMES = {name: home for home, names in _NAMES_OF.items() for name in names}
 
-__all__ = [  # noqa: RUF022 - grouped as a reader looks for them
-    "agenerate_text",
-    "astream_text",
-    "generate_text",
-    "stream_text",
-    "ModelProvider",
-    "LmStudioProvider",
-    "OpenAICompatibleProvider",
-    "LocalProvider",
-    "ProviderFactory",
-    "ProviderRegistry",
-    "default_registry",
-    "AsyncTextStream",
-    "TextStream",
-    "LanguageModel",
-    "ModelSelector",
-    "RociConfig",
-    "ImagePart",
-    "ModelMessage",
-    "TextPart",
-    "GenerationSettings",
-    "ResponseFormat",
-    "Timeouts",
-    "ToolCall",
-    "ToolChoice",
-    "ToolDefinition",
-    "ProviderRequest",
-    "FinishReason",
-    "GenerateTextResult",
-    "GenerationStats",
-    "GenerationStep",
-    "GenerationWarning",
-    "ProviderResponse",
-    "Usage",
-    "TextStreamDelta",
-    "ToolCallDelta",
-    "LmStudioModel",
-    "ModelCapabilities",
-    "ModelInfo",
-    "AccessDeniedError",
-    "BadModelFileError",
-    "BadRequestError",
-    "ConfigError",
-    "ConnectionLostError",
-    "ContextTooLongError",
-    "EmptyReplyError",
-    "LoadFailedError",
-    "ModelNotFoundError",
-    "ModelSubstitutedWarning",
-    "NoModelLoadedError",
-    "NotAnApiError",
-    "NotEnoughMemoryError",
-    "OutputError",
-    "PortBusyError",
-    "ReplyError",
-    "RociError",
-    "SchemaMismatchError",
-    "SelectorError",
-    "ServerBusyError",
-    "ServerFailedError",
-    "ServerUnreachableError",
-    "StarterModelError",
-    "StreamInterruptedError",
-    "TimedOutError",
-    "ToolDefinitionError",
-    "TransportError",
-    "TruncatedReplyError",
-    "UnexpectedReplyError",
-    "UnsupportedError",
-    "UsageError",
-    "WorkerDiedError",
-    "WorkerError",
-    "WrongEndpointError",
-]
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll] - the aliases above say it to type checkers
 
 
 def __getattr__(name: str) -> object:

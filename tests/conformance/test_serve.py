@@ -224,7 +224,7 @@ def test_a_client_that_leaves_frees_its_slot(phase: str, stream: bool, served: S
 
     asking.leave()
 
-    wait_until(lambda: served.busy_slots() == 0, "a free slot")
+    assert wait_until(lambda: served.busy_slots() == 0, "a free slot")
 
 
 def test_a_worker_killed_in_mid_stream_is_told_and_replaced(served: Served, twin: Twin) -> None:

@@ -55,9 +55,11 @@ def test_a_value_out_of_range_is_an_error_that_names_the_field(name: str, value:
 
 
 def test_the_bounds_themselves_are_fine() -> None:
-    GenerationSettings(
+    settings = GenerationSettings(
         temperature=0, max_tokens=1, top_p=1, min_p=0, top_k=0, repeat_penalty=1, presence_penalty=-2, seed=0
-    ).check()
+    )
+
+    assert checked(request(settings=settings)).settings == settings
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])

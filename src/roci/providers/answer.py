@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from time import monotonic
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from roci.types.results import (
 )
 from roci.types.stream import TextStreamDelta, ToolCallDelta
 from roci.types.tools import ToolCall
+
+_log = logging.getLogger("roci")
 
 
 class AnswerDecoder(StreamDecoder[TextStreamDelta], Protocol):
@@ -42,7 +45,8 @@ class _GrowingCall:
 class Answer:
     """Collects deltas; gives the response so far at any time."""
 
-    def __init__(self, request: CheckedRequest, asked_model: str) -> None:
+    def __init__(self, request: CheckedRequest, provider: str, asked_model: str) -> None:
+        self.provider = provider
         self.asked_model = asked_model
         self.messages: tuple[ModelMessage, ...] = request.messages
         self.session_id = request.session_id
@@ -141,6 +145,11 @@ class Answer:
             raise self.broken_by(StreamInterruptedError("The stream was closed before the answer's end."))
         return self.result()
 
+    def complete(self) -> None:
+        """It has come to its proper end."""
+        self.is_whole = True
+        log_answer(self.provider, self.response())
+
     def broken_by(self, failure: RociError) -> RociError:
         """`failure` of an opened stream as the caller gets it: an interruption that holds what had come.
 
@@ -178,3 +187,17 @@ def _code_of(failure: RociError) -> str | None:
     if isinstance(failure, ReplyError):
         return failure.code
     return "worker_died" if isinstance(failure, WorkerDiedError) else None
+
+
+def log_answer(provider: str, response: ProviderResponse) -> None:
+    """One line at level DEBUG for each whole answer: who, for which session, how much; never what was said."""
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug(
+            "%s answered by %s, session %s: %s, %d tokens in, %d out",
+            provider,
+            response.model or "a model that the server does not name",
+            response.session_id,
+            response.finish_reason,
+            response.usage.input_tokens,
+            response.usage.output_tokens,
+        )

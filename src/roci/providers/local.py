@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from concurrent.futures import wait
+from concurrent.futures import TimeoutError as FutureTimeoutError, wait
 from pathlib import Path
 from typing import Any
 

@@ -11,7 +11,7 @@ import msgspec
 from roci.errors import RociError, UsageError
 from roci.exchange.exchange import Exchange
 from roci.exchange.transports import AsyncTransport, SyncTransport
-from roci.providers.answer import Answer, AnswerDecoder
+from roci.providers.answer import Answer, AnswerDecoder, log_answer
 from roci.providers.streams import AsyncTextStream, TextStream
 from roci.providers.substitution import substitution_warnings
 from roci.types.models import LmStudioModel, ModelCapabilities, ModelInfo
@@ -80,7 +80,7 @@ class ModelProvider(ABC):
         """
         asked = checked(request)
         return TextStream(
-            Answer(asked, self.model_id), lambda: self._stream_opening(asked), self._connect, self._explain
+            Answer(asked, self.name, self.model_id), lambda: self._stream_opening(asked), self._connect, self._explain
         )
 
     def astream_text(self, request: ProviderRequest) -> AsyncTextStream:
@@ -91,7 +91,7 @@ class ModelProvider(ABC):
         """
         asked = checked(request)
         return AsyncTextStream(
-            Answer(asked, self.model_id), lambda: self._stream_opening(asked), self._aconnect, self._aexplain
+            Answer(asked, self.name, self.model_id), lambda: self._stream_opening(asked), self._aconnect, self._aexplain
         )
 
     def list_models(self) -> list[ModelInfo]:
@@ -170,6 +170,7 @@ class ModelProvider(ABC):
         return self._explain(failure)
 
     def _completed(self, response: ProviderResponse, total_time_s: float) -> ProviderResponse:
+        log_answer(self.name, response)
         return msgspec.structs.replace(
             response,
             stats=GenerationStats(total_time_s=total_time_s),

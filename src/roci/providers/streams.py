@@ -125,7 +125,7 @@ def _read(
             yield delta
         if decoder.failure is not None:
             raise answer.broken_by(explain(decoder.failure))
-        answer.is_whole = True
+        answer.complete()
     except RociError as failure:
         answer.failure = explain(failure)
         if answer.failure is failure:
@@ -158,7 +158,7 @@ async def _aread(
             yield delta
         if decoder.failure is not None:
             raise answer.broken_by(await explain(decoder.failure))
-        answer.is_whole = True
+        answer.complete()
     except RociError as failure:
         answer.failure = await explain(failure)
         if answer.failure is failure:

@@ -12,6 +12,8 @@ from roci.wire.lmstudio.types import V0Model, V0Models, V1Model, V1Models
 from roci.wire.openai import convert as openai
 
 _ASSUMED = ModelCapabilities()
+_decode_v1 = msgspec.json.Decoder(V1Models).decode
+_decode_v0 = msgspec.json.Decoder(V0Models).decode
 _ANY_OBJECT = {"type": "object", "additionalProperties": True}
 
 
@@ -41,10 +43,7 @@ def v1_models(body: bytes, content_type: str) -> list[ModelInfo]:
     Raises:
         UnexpectedReplyError: it is something else.
     """
-    try:
-        models = msgspec.json.decode(body, type=V1Models).models
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise openai.not_decodable(body, content_type, error) from error
+    models = openai.decoded(body, content_type, _decode_v1).models
     infos: list[ModelInfo] = []
     for model in models:
         own = next((copy for copy in model.loaded_instances if copy.id == model.key), None)
@@ -89,11 +88,7 @@ def v0_models(body: bytes, content_type: str) -> list[ModelInfo]:
     Raises:
         UnexpectedReplyError: it is something else.
     """
-    try:
-        models = msgspec.json.decode(body, type=V0Models).data
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise openai.not_decodable(body, content_type, error) from error
-    return [_v0_info(model) for model in models]
+    return [_v0_info(model) for model in openai.decoded(body, content_type, _decode_v0).data]
 
 
 def _v0_info(model: V0Model) -> ModelInfo:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from roci.wire.openai.errors import TEXTS as OPENAI_TEXTS
-from roci.wire.openai.errors import TextPattern
+from roci.wire.openai.errors import TEXTS as OPENAI_TEXTS, TextPattern
 
 TEXTS: Final = (
     TextPattern("endpoint", re.compile(r"^unexpected endpoint or method", re.IGNORECASE)),

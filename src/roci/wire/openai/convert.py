@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -14,6 +15,8 @@ from roci.types.results import FinishReason, GenerationWarning, ProviderResponse
 from roci.types.settings import ResponseFormat
 from roci.types.tools import ToolCall, ToolChoice, ToolDefinition
 from roci.wire.openai.types import ChatReply, ModelEntry, ModelList, WireToolCall, WireUsage
+
+T = TypeVar("T")
 
 _FINISH_REASONS: Final = {
     "stop": FinishReason.STOP,
@@ -126,8 +129,13 @@ def decode_reply(body: bytes, content_type: str) -> ChatReply:
         TruncatedReplyError: JSON that stops in the middle.
         UnexpectedReplyError: JSON of another form.
     """
+    return decoded(body, content_type, _decode_chat)
+
+
+def decoded(body: bytes, content_type: str, decode: Callable[[bytes], T]) -> T:
+    """What `decode` makes of a reply's body. Raises as `decode_reply`."""
     try:
-        return _decode_chat(body)
+        return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise not_decodable(body, content_type, error) from error
 
@@ -234,11 +242,7 @@ def models(body: bytes, content_type: str, source: str) -> list[ModelInfo]:
     Raises:
         UnexpectedReplyError: it is something else.
     """
-    try:
-        entries = _decode_models(body).data
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise not_decodable(body, content_type, error) from error
-    return [_model_info(entry, source) for entry in entries]
+    return [_model_info(entry, source) for entry in decoded(body, content_type, _decode_models).data]
 
 
 def _model_info(entry: ModelEntry, source: str) -> ModelInfo:
