@@ -156,7 +156,8 @@ class TimedOutError(TransportError, TimeoutError):
     def __init__(self, message: str, *, phase: str, waited_s: float, partial: Any = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.phase = phase
-        """`connect`, `first_token`, `gap` or `total`: the field of `Timeouts` that ran out."""
+        """`first_token`, `gap` or `total`: the field of `Timeouts` that ran out. A connection that does not come about
+        in time is a `ServerUnreachableError`."""
         self.waited_s = waited_s
         self.partial = partial
         """The `GenerateTextResult` so far, where a stream had begun; else None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import threading
@@ -63,6 +64,18 @@ def test_nothing_at_the_address_lists_what_to_check(twin: Twin) -> None:
 def test_a_host_that_does_not_exist_is_unreachable(twin: Twin) -> None:
     with pytest.raises(roci.ServerUnreachableError, match=r"no-such-host\.invalid"):
         twin.call(LmStudioProvider("m", base_url="http://no-such-host.invalid"), "generate_text", asked())
+
+
+def test_a_connection_that_does_not_come_about_in_time_is_unreachable(twin: Twin) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as crowd:
+        address = full.getsockname()
+        for _ in range(4):  # nobody accepts: the queue is full, and the next connection waits
+            waiting = crowd.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        model = LmStudioProvider("m", base_url=f"http://127.0.0.1:{address[1]}", timeouts=Timeouts(connect_s=0.3))
+        with pytest.raises(roci.ServerUnreachableError, match=r"within 0\.3 s"):
+            twin.call(model, "generate_text", asked())
 
 
 def test_a_first_token_that_never_comes_runs_out(silent: CannedServer, twin: Twin) -> None:

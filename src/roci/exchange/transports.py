@@ -59,13 +59,11 @@ class Pace:
             limit = left if limit is None else min(limit, left)
         return limit if limit is None or limit > 0 else 0.001
 
-    def timed_out(self, cause: Exception) -> TimedOutError:
+    def timed_out(self) -> TimedOutError:
         """The error for a read that ran out of time, naming the phase and the setting that governs it."""
         waited_s = monotonic() - self._started
         limits = self.timeouts
-        if isinstance(cause, (httpx2.ConnectTimeout, httpx2.PoolTimeout)):
-            phase, words = "connect", f"No connection within {limits.connect_s:g} s."
-        elif self._deadline is not None and monotonic() >= self._deadline - 0.002:
+        if self._deadline is not None and monotonic() >= self._deadline - 0.002:
             phase, words = "total", f"The call took longer than its limit of {limits.total_s:g} s."
         elif not self.has_begun:
             phase, words = "first_token", f"Nothing of the answer came within {limits.first_token_s:g} s."
@@ -124,7 +122,7 @@ class _Address:
     def fail(self, error: httpx2.TransportError, pace: Pace, body: bytes = b"") -> NoReturn:
         """Raise what a failed read or connect means for the caller."""
         if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
-            raise pace.timed_out(error) from error
+            raise pace.timed_out() from error
         if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
             reason = str(error) or "no answer to the connection attempt"
             if isinstance(error, httpx2.ConnectTimeout):

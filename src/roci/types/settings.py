@@ -120,6 +120,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     connect_s: float | None = 5.0
+    """Until there is a connection; past it, the server is unreachable."""
     first_token_s: float | None = 600.0
     """From the request to the first byte of the answer: the server's queue, a model's load and the prompt's
     prefill are all in it. A reply that is not streamed comes as one piece, so that this bounds all of it."""
