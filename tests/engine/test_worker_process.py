@@ -129,7 +129,7 @@ def test_a_worker_that_somebody_kills_hints_at_memory(start: Start):
     worker.ready.result(PATIENCE_S)
     os.kill(worker.pid, signal.SIGKILL)
     worker.exited.result(PATIENCE_S)
-    assert "lack of memory" in worker.death().message
+    assert "out of memory" in worker.death().message
 
 
 def test_a_file_that_cannot_be_a_model_starts_nothing(tmp_path: Path):

@@ -1,6 +1,7 @@
 """Why a model did not load, read from the worker's log: llama.cpp gives only words.
 
-Each pattern has a recorded sample in `tests/samples/llama_cpp/`.
+What the engine could be made to say here has a recorded sample in `tests/samples/llama_cpp/`; the other wordings are
+those of its source.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def load_failure(
             )
     killed = exit_code == -signal.SIGKILL
     if killed or any(MEMORY_PATTERN.search(line) for line in log_tail):
-        how = "was killed while it loaded, most likely for lack of memory" if killed else "found too little memory"
+        how = "was killed while it loaded, as happens when memory runs out" if killed else "found too little memory"
         return NotEnoughMemoryError(
             f"The worker for {key} {how}.",
             needed_bytes=needed_bytes,

@@ -161,8 +161,8 @@ class WorkerProcess:
         elif code is None:
             words = "does not answer any more"
         elif code == -signal.SIGKILL:
-            words = "was killed, most likely for lack of memory"
-            hint = "Unload other models, or load this one with a shorter context or fewer slots."
+            words = "was killed, by somebody or by a system that ran out of memory"
+            hint = "The next request loads the model again. If it is memory: fewer models, slots or context tokens."
         else:
             words = f"ended by itself ({how_it_ended(code)})"
         return WorkerDiedError(
