@@ -27,7 +27,9 @@ pid = 0
 if sibling == "python":
     pid = os.fork()
 elif sibling == "foreign":
-    pid = ctypes.CDLL(None).fork()  # unknown to Python, so the pipe stays open in it
+    # Unknown to Python, so the pipe stays open in it. PyDLL keeps the interpreter's lock, which nobody else could
+    # give back in the child.
+    pid = ctypes.PyDLL(None).fork()
 if sibling != "none" and pid == 0:
     os.close(1)
     os.close(2)
