@@ -99,6 +99,7 @@ def test_a_wrong_path_under_200_is_a_wrong_endpoint(twin: Twin) -> None:
         (Reply.json({"choices": []}), roci.EmptyReplyError),
         (Reply.json({}), roci.EmptyReplyError),
         (Reply.json({"choices": [{"message": {"content": ""}}]}), roci.EmptyReplyError),
+        (Reply.text("", status=301), roci.WrongEndpointError),
         (Reply.text("<html>", status=502), roci.ServerFailedError),
         (Reply.text("gone", status=404), roci.WrongEndpointError),
         (Reply.json({"error": "x"}, 503, **{"retry-after": "7"}), roci.ServerBusyError),
@@ -181,7 +182,7 @@ def test_a_request_that_json_cannot_hold_is_an_error_of_the_caller(twin: Twin) -
     assert server.requests == []
 
 
-@pytest.mark.parametrize("settings", [{"temperature": float("nan")}, {"max_tokens": -1}])
+@pytest.mark.parametrize("settings", [{"temperature": float("nan")}, {"max_tokens": -1}, {"extra": {"stream": True}}])
 def test_wrong_settings_never_leave_the_program(settings: Any, twin: Twin) -> None:
     with canned_server({}) as server:
         for send in (lambda m, r: twin.call(m, "generate_text", r), twin.streamed):

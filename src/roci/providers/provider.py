@@ -54,7 +54,10 @@ class ModelProvider(ABC):
         try:
             response = self._connect().run(self._generation(asked))
         except RociError as failure:
-            raise self._explain(failure) from failure.__cause__
+            explained = self._explain(failure)
+            if explained is failure:
+                raise
+            raise explained from failure
         return self._completed(response, monotonic() - started)
 
     async def agenerate_text(self, request: ProviderRequest) -> ProviderResponse:
@@ -69,7 +72,10 @@ class ModelProvider(ABC):
         try:
             response = await (await self._aconnect()).run(self._generation(asked))
         except RociError as failure:
-            raise await self._aexplain(failure) from failure.__cause__
+            explained = await self._aexplain(failure)
+            if explained is failure:
+                raise
+            raise explained from failure
         return self._completed(response, monotonic() - started)
 
     def stream_text(self, request: ProviderRequest) -> TextStream:

@@ -67,7 +67,7 @@ class GenerationSettings(msgspec.Struct, frozen=True, kw_only=True, omit_default
     """`"auto"`, `"none"`, `"required"`, a tool's name, or a `ToolChoice`."""
     reasoning: Reasoning | None = None
     extra: dict[str, Any] = {}
-    """Fields for the server, sent as they are; they win over roci's own."""
+    """Fields for the server, sent as they are; they win over roci's own. Not `stream`: the call decides that."""
 
     def check(self) -> None:
         """Raise what is out of range.
@@ -87,6 +87,12 @@ class GenerationSettings(msgspec.Struct, frozen=True, kw_only=True, omit_default
             raise _bad("stop_sequences", self.stop_sequences, "a tuple of strings")
         if any(not sequence for sequence in self.stop_sequences):
             raise _bad("stop_sequences", self.stop_sequences, "non-empty strings")
+        if "stream" in self.extra:
+            raise UsageError(
+                "settings.extra holds 'stream', which the function that is called decides.",
+                field="settings.extra.stream",
+                hint="Call stream_text for a stream, generate_text for a whole answer.",
+            )
 
 
 _RANGES = (

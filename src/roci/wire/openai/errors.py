@@ -130,6 +130,8 @@ def reply_error(
         return NoModelLoadedError(
             message, hint="Load one in LM Studio or with `lms load`, or switch just-in-time loading on.", **facts
         )
+    if 300 <= status < 400:
+        return _redirected(path, (headers or {}).get("location", ""), facts)
     if kind == "endpoint" or (status in (404, 405) and error.param != "model"):
         return _wrong_endpoint(path, message, facts)
     if status in (429, 503):
@@ -159,6 +161,16 @@ def _context_error(
         limit_tokens=limit,
         given_tokens=given,
         hint="Shorten the conversation, or load the model with a longer context.",
+        **facts,
+    )
+
+
+def _redirected(path: str, location: str, facts: dict[str, Any]) -> WrongEndpointError:
+    # Not followed: the body and the token would go to an address that nobody named.
+    return WrongEndpointError(
+        f"The server sends {path} on to {location or 'another address'}.",
+        path=path,
+        hint="Use the address that answers by itself as the base URL.",
         **facts,
     )
 
