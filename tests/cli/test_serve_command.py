@@ -32,6 +32,7 @@ def test_it_says_where_it_serves_and_ctrl_c_ends_it_with_0(alone: CommandLine) -
         assert process.stderr is not None
         url = re.search(rb"http://127\.0\.0\.1:\d+", process.stderr.readline())
         assert url is not None
+        assert b"roci get smollm2-135m-instruct" in process.stderr.readline()  # there is no model here
         models = alone.run("models", "--json", "--server", url[0].decode())
         assert json.loads(models.out)["server"]["models"] == []
         process.send_signal(2)

@@ -8,8 +8,11 @@ from typing import Any, Final, NamedTuple
 
 import click
 
+from roci.cli import output
 from roci.cli.extras import need_gateway
 from roci.config import RociConfig
+from roci.engine.library import models_on_disk
+from roci.engine.starter_model import STARTER_KEY
 
 EXAMPLES = """\b
 Examples:
@@ -86,4 +89,11 @@ def command(file: Path | None, **flags: object) -> None:
     home = RociConfig.from_env().home
     if file is None and (home / FILE_NAME).is_file():
         file = home / FILE_NAME
-    serve(resolve_settings(flags, os.environ, file), home)
+    settings = resolve_settings(flags, os.environ, file)
+
+    def announce(url: str) -> None:
+        output.note(f"roci serves on {url}")
+        if not models_on_disk(home):
+            output.note(f"There is no model on this machine yet. In another terminal: roci get {STARTER_KEY}")
+
+    serve(settings, home, on_ready=announce)
