@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -111,6 +112,18 @@ def test_closing_ends_the_worker_and_a_later_call_starts_another(starter_home: P
 
     with model:
         assert twin.call(model, "generate_text", asked()).text
+
+
+def test_dropping_a_provider_ends_its_worker(starter_home: Path) -> None:
+    model = LocalProvider(KEY, config=config(starter_home))
+    stream = model.stream_text(asked())
+    pid = worker_pid(model) if next(stream) else 0
+    del model
+    assert stream.result().text  # a stream keeps what it needs
+
+    del stream
+    gc.collect()
+    wait_until(lambda: not is_running(pid), "the worker's end")
 
 
 def test_a_load_that_takes_too_long_is_a_time_out_of_the_first_token(starter_home: Path, twin: Twin) -> None:

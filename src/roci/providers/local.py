@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from concurrent.futures import TimeoutError as FutureTimeoutError, wait
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,9 @@ class LocalProvider(OpenAICompatibleProvider):
         options = options or _OPTIONS
         self._engine = _shared_engine(self._found, options) if is_shared else _Engine(self._found, options)
         self._is_shared = is_shared
+        if not is_shared:
+            # A provider that is dropped without `close()` leaves no worker behind.
+            weakref.finalize(self, self._engine.stop)
 
     def generate_text(self, request: ProviderRequest) -> ProviderResponse:
         # llama.cpp's server frees a place at once only when a streamed answer's client leaves.
