@@ -7,10 +7,10 @@ import sys
 import msgspec
 
 from roci.cli import output
-from roci.cli.extras import INSTALL, has_engine, need_engine
 from roci.cli.fetching import fetch_with_progress
 from roci.cli.sighting import Sighting, look, word_of
 from roci.config import RociConfig
+from roci.engine.extras import INSTALL, has_engine, need_engine
 from roci.engine.library import models_on_disk
 from roci.engine.starter_model import STARTER_KEY
 from roci.errors import AccessDeniedError, NoModelLoadedError, RociError, ServerUnreachableError

@@ -14,8 +14,8 @@ import msgspec
 
 from roci.cli import output
 from roci.cli.checkup import Finding
-from roci.cli.extras import ENGINE_PACKAGE, INSTALL, has_engine
 from roci.engine.cores import default_threads
+from roci.engine.extras import ENGINE_PACKAGE, INSTALL, has_engine
 from roci.engine.library import LocalModel
 from roci.engine.memory import free_memory_bytes
 from roci.engine.starter import NEEDED_DISK_BYTES

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 import click
 
 from roci.cli import output
-from roci.cli.extras import need_gateway
 from roci.config import RociConfig
+from roci.engine.extras import need_gateway
 from roci.engine.library import models_on_disk
 from roci.engine.starter_model import STARTER_KEY
 

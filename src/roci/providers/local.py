@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from roci.config import RociConfig
+from roci.engine.extras import need_engine
 from roci.engine.gguf_header import read_header
 from roci.engine.library import LocalModel, find_model, models_on_disk
 from roci.engine.worker_process import WorkerOptions, WorkerProcess, WorkerReady
@@ -40,7 +41,7 @@ class LocalProvider(OpenAICompatibleProvider):
     """A model file on this machine, answered by a worker process of this program.
 
     The worker starts with the first call and ends with `close()`, or with this program, however that ends. Needs the
-    `roci-ai[server]` extra.
+    `roci-ai[server]` extra; without it the first call raises `UnsupportedError`.
 
     Args:
         model: a model's key (`roci models` lists them), or the path of a GGUF file.
@@ -273,6 +274,7 @@ class _Engine:
     def _start(self) -> WorkerProcess:
         with self._lock:
             if self.worker is None or self.worker.exited.done() or self.worker.stopping:
+                need_engine()
                 self.worker = WorkerProcess.start(self._model.key, self._model.path, self._options)
                 self.connections = None
             return self.worker
