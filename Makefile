@@ -8,7 +8,7 @@ help: ## list these commands
 
 demo: .venv/server ## fetch a small model and let it answer a question here
 	$(BIN)/roci get smollm2-135m-instruct
-	$(BIN)/roci run --stats -m local:smollm2-135m-instruct "Why is the sky blue?"
+	$(BIN)/roci run --stats -m local:smollm2-135m-instruct "Why is the sky blue?" --max-tokens 300
 
 test: .venv/dev ## run every test, with the real engine and the starter model
 	$(BIN)/pytest

@@ -65,7 +65,7 @@ class Asking:
 
     def __init__(self, port: int, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=100)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=300)
         self._socket.sendall(
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
             b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(data), data)

@@ -67,11 +67,14 @@ class LocalProvider(OpenAICompatibleProvider):
         config = config or RociConfig.from_env()
         super().__init__(model, base_url=_ADDRESS, timeouts=timeouts, config=config)
         self._home = config.home
-        self._found = find_model(config.home, self.model_id, paths=True)
+        options = options or _OPTIONS
+        if is_shared:
+            self._engine = _shared_engine(config.home, self.model_id, options)
+        else:
+            self._engine = _Engine(find_model(config.home, self.model_id, paths=True), options)
+        self._found = self._engine.model
         # The worker answers under the key; asking by another of its names is not a substitution.
         self.model_id = self._found.key
-        options = options or _OPTIONS
-        self._engine = _shared_engine(self._found, options) if is_shared else _Engine(self._found, options)
         self._is_shared = is_shared
         if not is_shared:
             # A provider that is dropped without `close()` leaves no worker behind.
@@ -211,8 +214,8 @@ class _Engine:
     """At most one worker for one model file, started when it is first needed and again when it has died."""
 
     def __init__(self, model: LocalModel, options: WorkerOptions) -> None:
-        self._model = model
-        self._options = options
+        self.model = model
+        self.options = options
         self._lock = threading.Lock()
         self.worker: WorkerProcess | None = None
         self.connections: Connections | None = None
@@ -256,7 +259,7 @@ class _Engine:
 
     def _still_loading(self, limit_s: float | None) -> TimedOutError:
         return TimedOutError(
-            f"{self._model.key} is not loaded after {limit_s:g} s.",
+            f"{self.model.key} is not loaded after {limit_s:g} s.",
             phase="first_token",
             waited_s=limit_s or 0.0,
             hint="It goes on loading; allow more with Timeouts(first_token_s=…) or ROCI_TIMEOUT_FIRST_TOKEN_S.",
@@ -275,7 +278,7 @@ class _Engine:
         with self._lock:
             if self.worker is None or self.worker.exited.done() or self.worker.stopping:
                 need_engine()
-                self.worker = WorkerProcess.start(self._model.key, self._model.path, self._options)
+                self.worker = WorkerProcess.start(self.model.key, self.model.path, self.options)
                 self.connections = None
             return self.worker
 
@@ -286,11 +289,19 @@ class _Engine:
             return self.connections
 
 
-_shared_engines: dict[tuple[Path, WorkerOptions], _Engine] = {}
+_shared_engines: dict[tuple[Path, str, WorkerOptions], _Engine] = {}
 _shared_lock = threading.Lock()
 
 
-def _shared_engine(model: LocalModel, options: WorkerOptions) -> _Engine:
-    """The engine that all selector strings for this file have in common; it lasts as long as the program."""
+def _shared_engine(home: Path, name: str, options: WorkerOptions) -> _Engine:
+    """The engine that all selector strings for one file have in common; it lasts as long as the program.
+
+    The disk is searched when a name is first used, not at each call: a call may come from an event loop.
+    """
     with _shared_lock:
-        return _shared_engines.setdefault((model.path, options), _Engine(model, options))
+        engine = _shared_engines.get((home, name, options))
+        if engine is None or not engine.model.path.is_file():
+            model = find_model(home, name, paths=True)
+            known = (other for other in _shared_engines.values() if (other.model, other.options) == (model, options))
+            engine = _shared_engines[home, name, options] = next(known, None) or _Engine(model, options)
+        return engine
