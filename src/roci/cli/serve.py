@@ -44,7 +44,9 @@ FLAGS: Final = (
     Flag("parallel", int, "Answers at once from one model; fewer where memory is short. [4]"),
     Flag("context_length", int, "Tokens for each answer with its prompt. [the model's limit, at most 8192]"),
     Flag("threads", int, "Threads that compute. [usable cores minus one]"),
-    Flag("n_batch", int, "Prompt tokens computed in one step, for which neighbours pause. [128]"),
+    Flag(
+        "n_batch", int, "Prompt tokens computed in one step, for which neighbours pause. [64 on a CPU, 512 with a GPU]"
+    ),
     Flag("n_gpu_layers", int, "Layers on a GPU; -1 is all, 0 none. [-1]"),
     Flag("queue_limit", int, "Requests that may wait; one more is refused. [512]"),
     Flag("drain_s", float, "Seconds that answers in progress may take after Ctrl-C. [30]"),

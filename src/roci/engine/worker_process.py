@@ -49,8 +49,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Slots, at most; fewer where memory is short."""
     threads: int | None = None
     """Threads that compute; None: usable cores minus one, at least 1."""
-    n_batch: int = 128
-    """Prompt tokens computed in one step; a neighbour's stream pauses for as long."""
+    n_batch: int | None = None
+    """Prompt tokens computed in one step, for which a neighbour's stream pauses; None: 64 on a CPU, 512 with a GPU."""
     n_gpu_layers: int = -1
     """Layers on a GPU; 0: none, -1: all."""
 
@@ -213,11 +213,12 @@ class WorkerProcess:
             "--context": self.memory.context_length,
             "--parallel": self.memory.parallel,
             "--threads": self.options.threads or default_threads(),
-            "--batch": self.options.n_batch,
             "--gpu-layers": self.options.n_gpu_layers,
             "--parent": os.getpid(),
         }
         # One word each: a value that begins with a dash is still a value.
+        if self.options.n_batch is not None:
+            flags["--batch"] = self.options.n_batch
         words = [f"{name}={value}" for name, value in flags.items()]
         return [*words, "--embedding"] if self.header.is_embedding else words
 

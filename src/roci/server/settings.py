@@ -41,8 +41,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Tokens for each answer with its prompt; by default the model's own limit, at most 8,192."""
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
     """Threads that compute; by default the usable cores minus one."""
-    n_batch: Annotated[int, Meta(ge=1, le=16_384)] = 128
-    """Prompt tokens computed in one step, for which neighbours pause."""
+    n_batch: Annotated[int, Meta(ge=1, le=16_384)] | None = None
+    """Prompt tokens computed in one step, for which neighbours pause; by default 64 on a CPU, 512 with a GPU."""
     n_gpu_layers: Annotated[int, Meta(ge=-1, le=100_000)] = -1
     """Layers on a GPU; -1 is all, 0 none."""
     queue_limit: Annotated[int, Meta(ge=1, le=100_000)] = 512

@@ -18,7 +18,7 @@ class WorkerFlags:
     context: int
     parallel: int
     threads: int
-    batch: int
+    batch: int | None
     gpu_layers: int
     embedding: bool
     parent: int
@@ -70,10 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--batch",
         type=_positive,
-        default=128,
         metavar="N",
-        help="prompt tokens computed in one step; the pause that a long prompt causes its neighbours "
-        "(default %(default)s)",
+        help="prompt tokens computed in one step: the pause that a long prompt causes its neighbours, and the time that "
+        "a client who leaves is still worked for (default: 64 on a CPU, 512 with a GPU)",
     )
     add(
         "--gpu-layers",

@@ -25,6 +25,10 @@ LOG_LEVEL_INFO = 3
 # A stream that has begun is written to this often while the prompt is computed. The write is what notices that the
 # client has left: with `return_progress` a stream begins at once, so that a client is missed in prefill too.
 PING_EVERY_S = 1
+# A step of the prompt cannot be interrupted: neighbours wait for its end, and so does a client's leaving. On a CPU 64
+# tokens are computed as fast as 512, each; a GPU needs large steps to be fast, and is done with them soon.
+CPU_BATCH = 64
+GPU_BATCH = 512
 ALL_LAYERS = -2  # -1 would be "decide by itself"
 
 
@@ -77,7 +81,7 @@ def _parameters(flags: WorkerFlags) -> Any:
     p.n_ctx = flags.parallel * flags.context
     p.n_parallel = flags.parallel
     # An embedding model takes a text in one piece or not at all.
-    p.n_batch = p.n_ubatch = flags.context if flags.embedding else flags.batch
+    p.n_batch = p.n_ubatch = flags.context if flags.embedding else flags.batch or _batch(flags)
     p.embedding = flags.embedding
     p.cpuparams.n_threads = p.cpuparams_batch.n_threads = flags.threads
     p.n_gpu_layers = ALL_LAYERS if flags.gpu_layers < 0 else flags.gpu_layers
@@ -88,6 +92,10 @@ def _parameters(flags: WorkerFlags) -> Any:
     p.sse_ping_interval = PING_EVERY_S
     p.verbosity = LOG_LEVEL_INFO
     return p
+
+
+def _batch(flags: WorkerFlags) -> int:
+    return GPU_BATCH if flags.gpu_layers != 0 and _gpus() else CPU_BATCH
 
 
 class _UnixConnection(http.client.HTTPConnection):
