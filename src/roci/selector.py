@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Final
 
 import msgspec
@@ -63,9 +62,11 @@ ModelSelector = LanguageModel
 
 def nearest_names(name: str, known: tuple[str, ...], limit: int = 3) -> tuple[str, ...]:
     """The entries of `known` most like `name`, best first; letter case does not count."""
+    from difflib import get_close_matches  # slow to import, and only needed where something went wrong
+
     by_lower = {entry.lower(): entry for entry in known}
     wanted = name.lower()
-    close = difflib.get_close_matches(wanted, by_lower, n=limit, cutoff=0.5)
+    close = get_close_matches(wanted, by_lower, n=limit, cutoff=0.5)
     close += [entry for entry in by_lower if wanted and wanted in entry and entry not in close]
     return tuple(by_lower[entry] for entry in close[:limit])
 

@@ -71,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
         "--batch",
         type=_positive,
         metavar="N",
-        help="prompt tokens computed in one step: the pause that a long prompt causes its neighbours, and the time that "
-        "a client who leaves is still worked for (default: 64 on a CPU, 512 with a GPU)",
+        help="prompt tokens computed in one step: the pause that a long prompt causes its neighbours, and the time "
+        "that a client who leaves is still worked for (default: 64 on a CPU, 512 with a GPU)",
     )
     add(
         "--gpu-layers",

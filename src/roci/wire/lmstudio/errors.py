@@ -5,33 +5,20 @@ Source: replies of LM Studio 0.3.5 to 0.4.25 in public issue threads.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from roci.wire.openai.errors import TEXTS as OPENAI_TEXTS, TextPattern
 
 TEXTS: Final = (
-    TextPattern("endpoint", re.compile(r"^unexpected endpoint or method", re.IGNORECASE)),
-    TextPattern("none_loaded", re.compile(r"\bno models? (?:is |are )?(?:currently )?loaded\b", re.IGNORECASE)),
-    TextPattern("model", re.compile(r"^invalid model identifier", re.IGNORECASE)),
+    TextPattern("endpoint", r"^unexpected endpoint or method"),
+    TextPattern("none_loaded", r"\bno models? (?:is |are )?(?:currently )?loaded\b"),
+    TextPattern("model", r"^invalid model identifier"),
+    TextPattern("context", r"keep the first (?P<given>\d+) tokens when.*context length of only (?P<limit>\d+)"),
+    TextPattern("context", r"cannot truncate prompt with n_keep \((?P<given>\d+)\) >= n_ctx \((?P<limit>\d+)\)"),
     TextPattern(
         "context",
-        re.compile(
-            r"keep the first (?P<given>\d+) tokens when.*context length of only (?P<limit>\d+)",
-            re.IGNORECASE | re.DOTALL,
-        ),
-    ),
-    TextPattern(
-        "context",
-        re.compile(r"cannot truncate prompt with n_keep \((?P<given>\d+)\) >= n_ctx \((?P<limit>\d+)\)", re.IGNORECASE),
-    ),
-    TextPattern(
-        "context",
-        re.compile(
-            r"tokens to keep from the initial prompt is greater than the context length"
-            r"(?: \(n_keep: (?P<given>\d+) ?>= ?n_ctx: (?P<limit>\d+)\))?",
-            re.IGNORECASE,
-        ),
+        r"tokens to keep from the initial prompt is greater than the context length"
+        r"(?: \(n_keep: (?P<given>\d+) ?>= ?n_ctx: (?P<limit>\d+)\))?",
     ),
     *OPENAI_TEXTS,
 )

@@ -32,28 +32,27 @@ class TextPattern(NamedTuple):
     """A server's words that stand for an error which it gives no code for."""
 
     kind: Kind
-    pattern: re.Pattern[str]
+    pattern: str
+    """Letter case does not count; groups named `given` and `limit` are token counts. Compiled when first needed."""
+
+    def search(self, message: str) -> re.Match[str] | None:
+        return re.search(self.pattern, message, re.IGNORECASE | re.DOTALL)
 
 
-def _pattern(kind: Kind, text: str) -> TextPattern:
-    return TextPattern(kind, re.compile(text, re.IGNORECASE | re.DOTALL))
-
-
-# Named groups `given` and `limit` are token counts.
 TEXTS: Final = (
     # llama.cpp's server
-    _pattern("context", r"request \((?P<given>\d+) tokens\) exceeds the available context size \((?P<limit>\d+)"),
-    _pattern("context", r"context size has been exceeded"),
+    TextPattern("context", r"request \((?P<given>\d+) tokens\) exceeds the available context size \((?P<limit>\d+)"),
+    TextPattern("context", r"context size has been exceeded"),
     # Ollama
-    _pattern("model", r"model ['\"][^'\"]+['\"] not found"),
+    TextPattern("model", r"model ['\"][^'\"]+['\"] not found"),
     # OpenAI and vLLM
-    _pattern(
+    TextPattern(
         "context",
         r"maximum context length is (?P<limit>\d+) tokens"
         r"(?:.*?(?:requested|resulted in|has|contains) (?P<given>\d+))?",
     ),
     # vLLM
-    _pattern("model", r"the model [`'\"][^`'\"]+[`'\"] does not exist"),
+    TextPattern("model", r"the model [`'\"][^`'\"]+[`'\"] does not exist"),
 )
 
 
@@ -114,7 +113,7 @@ def reply_error(
         "body": body[:_BODY_LIMIT].decode("utf-8", "replace"),
     }
     names = {code, error.type}
-    match = next(((entry.kind, found) for entry in texts if (found := entry.pattern.search(message))), None)
+    match = next(((entry.kind, found) for entry in texts if (found := entry.search(message))), None)
     kind = match[0] if match else None
     if names & {"context_length_exceeded", "exceed_context_size_error"} or kind == "context":
         return _context_error(error, message, match[1] if match and kind == "context" else None, facts)
