@@ -6,6 +6,7 @@ by a form or script that posts across sites (Origin).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ def refusal(scope: HTTPScope) -> ErrorReply | None:
     return None
 
 
+@lru_cache(maxsize=64)
 def is_own_host(host: str) -> bool:
     """Whether a Host header names this machine by its loopback; any port."""
     try:
