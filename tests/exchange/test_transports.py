@@ -119,6 +119,26 @@ def test_a_gap_runs_out_with_what_had_come(endless: CannedServer, twin: Twin) ->
     assert endless.left.wait(10)
 
 
+def test_comments_do_not_fill_a_gap(twin: Twin) -> None:
+    with canned_server({CHAT: Reply.events(chunk("x"), *[b": ping\n\n", 0.1] * 100)}) as server:
+        model = LmStudioProvider("m", base_url=server.url, timeouts=Timeouts(gap_s=0.5))
+        with pytest.raises(roci.TimedOutError) as caught:
+            twin.streamed(model, asked())
+
+    assert (caught.value.phase, caught.value.partial.text) == ("gap", "x")
+
+
+def test_a_slow_reader_is_no_gap() -> None:
+    reply = Reply.events(chunk("a"), chunk("b"), 2.2, chunk("c"), chunk(finish="stop"))
+    with canned_server({CHAT: reply}) as server:
+        model = LmStudioProvider("m", base_url=server.url, timeouts=Timeouts(gap_s=2))
+        with model.stream_text(asked()) as stream:
+            assert next(stream).text == "a"
+            assert next(stream).text == "b"
+            time.sleep(2.1)  # longer than a gap may be, and the next piece is not there yet
+            assert stream.result().text == "abc"
+
+
 def test_a_gap_may_be_longer_than_the_first_token(twin: Twin) -> None:
     reply = Reply.events(chunk("one"), 1.0, chunk("two"), chunk(finish="stop"))
     with canned_server({CHAT: reply}) as server:

@@ -34,12 +34,11 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 class Pace:
     """How long the next read of a stream may take: the first token's limit, then the gap's, inside the total's."""
 
-    __slots__ = ("_deadline", "_first_deadline", "_gap_s", "_started", "has_begun", "is_ending", "timeouts")
+    __slots__ = ("_deadline", "_first_deadline", "_gap_s", "_last_piece", "_started", "is_ending", "timeouts")
 
     def __init__(self, timeouts: Timeouts) -> None:
         self.timeouts = timeouts
-        self.has_begun = False
-        """Set by the reader when the answer's first piece is there."""
+        self._last_piece: float | None = None
         self.is_ending = False
         """Set by the reader when the terminal mark is there, and only the connection's end is awaited."""
         self._started = monotonic()
@@ -47,13 +46,17 @@ class Pace:
         self._first_deadline = None if timeouts.first_token_s is None else self._started + timeouts.first_token_s
         self._deadline = None if timeouts.total_s is None else self._started + timeouts.total_s
 
+    def note_piece(self) -> None:
+        """A piece of the answer is there. What keeps a connection alive without being one does not count."""
+        self._last_piece = monotonic()
+
     def limit_s(self) -> float | None:
         if self.is_ending:
             return _LINGER_S
-        if self.has_begun:
-            limit = self._gap_s
-        else:
+        if self._last_piece is None:
             limit = None if self._first_deadline is None else self._first_deadline - monotonic()
+        else:
+            limit = None if self._gap_s is None else self._last_piece + self._gap_s - monotonic()
         if self._deadline is not None:
             left = self._deadline - monotonic()
             limit = left if limit is None else min(limit, left)
@@ -65,7 +68,7 @@ class Pace:
         limits = self.timeouts
         if self._deadline is not None and monotonic() >= self._deadline - 0.002:
             phase, words = "total", f"The call took longer than its limit of {limits.total_s:g} s."
-        elif not self.has_begun:
+        elif self._last_piece is None:
             phase, words = "first_token", f"Nothing of the answer came within {limits.first_token_s:g} s."
         else:
             phase, words = "gap", f"The answer stood still for {limits.gap_s:g} s."

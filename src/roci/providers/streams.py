@@ -110,11 +110,12 @@ def _read(
             try:
                 for piece in opened:
                     deltas = decoder.feed(piece)
+                    for delta in deltas:
+                        answer.add(delta)
+                        yield delta
                     if deltas:
-                        opened.pace.has_begun = True
-                        for delta in deltas:
-                            answer.add(delta)
-                            yield delta
+                        # Only now: the time that the reader of the stream takes is not the server's.
+                        opened.pace.note_piece()
                     if decoder.failure is not None:
                         break
                     if decoder.is_done:
@@ -143,11 +144,12 @@ async def _aread(
             try:
                 async for piece in opened:
                     deltas = decoder.feed(piece)
+                    for delta in deltas:
+                        answer.add(delta)
+                        yield delta
                     if deltas:
-                        opened.pace.has_begun = True
-                        for delta in deltas:
-                            answer.add(delta)
-                            yield delta
+                        # Only now: the time that the reader of the stream takes is not the server's.
+                        opened.pace.note_piece()
                     if decoder.failure is not None:
                         break
                     if decoder.is_done:
