@@ -17,6 +17,7 @@ import pytest
 import roci
 from roci import GenerationSettings, LocalProvider, ModelMessage, ProviderRequest
 from roci.providers import local
+from tests.support.tiny_gguf import write_tiny_gguf
 from tests.support.twins import Twin
 from tests.support.workers import is_running, wait_until
 
@@ -160,6 +161,14 @@ def test_a_model_tells_of_itself_from_its_file(model: LocalProvider, starter_hom
     assert (info.key, info.kind, info.architecture, info.quantization) == (KEY, "llm", "llama", "Q4_1")
     assert (info.max_context_length, info.capabilities.tools) == (8192, False)
     assert [entry.key for entry in twin.call(model, "list_models") if entry.key == KEY] == [KEY]
+
+
+def test_what_a_models_file_does_not_say_is_empty(tmp_path: Path, twin: Twin) -> None:
+    path = tmp_path / "plain.gguf"
+    write_tiny_gguf(path)
+    info = twin.call(LocalProvider(str(path), config=config(tmp_path)), "describe")
+
+    assert all(isinstance(text, str) for text in (info.display_name, info.quantization, info.architecture))
 
 
 def test_a_model_that_is_not_there_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

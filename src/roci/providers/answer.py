@@ -1,4 +1,4 @@
-"""An answer that grows from deltas: pure, and the same for every stream, sync or async."""
+"""An answer that grows from deltas: the same for every stream, sync or async, and without a network."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from roci.errors import (
     TimedOutError,
     UnsupportedError,
 )
+from roci.exchange.exchange import HttpRequest
 from roci.exchange.transports import AsyncTransport, SyncTransport
 from roci.providers.connections import Connections
 from roci.providers.openai_compatible import OpenAICompatibleProvider
@@ -127,9 +128,9 @@ class LocalProvider(OpenAICompatibleProvider):
         return msgspec.structs.replace(
             self._info(self._found),
             kind="embedding" if header.is_embedding else "llm",
-            display_name=header.name,
+            display_name=header.name or "",
             architecture=header.architecture,
-            quantization=header.quantization,
+            quantization=header.quantization or "",
             max_context_length=header.context_limit_tokens,
             capabilities=ModelCapabilities(
                 tools=ready.supports_tools if ready else bool(header.chat_template and "tools" in header.chat_template),
@@ -159,7 +160,7 @@ class LocalProvider(OpenAICompatibleProvider):
         # Progress makes the worker's stream begin with the prompt, which is how it notices in prefill that we left.
         return super()._body(request, stream=stream) | {"return_progress": True}
 
-    def _post(self, request: CheckedRequest, *, stream: bool):
+    def _post(self, request: CheckedRequest, *, stream: bool) -> HttpRequest:
         ready = self._engine.ready_now()
         if request.tools and ready is not None and not ready.supports_tools:
             raise UnsupportedError(

@@ -120,7 +120,7 @@ def reply_error(
     if status in (401, 403) or "invalid_api_key" in names or "authentication_error" in names:
         return AccessDeniedError(
             f"The server is alive and refuses the token: {message}",
-            hint="Set LM_API_TOKEN, or pass token=… to the provider." if status != 403 else "",
+            hint="Set LM_API_TOKEN or pass token=… for LM Studio, OPENAI_API_KEY or api_key=… for another server.",
             **facts,
         )
     if names & {"model_not_found", "model_not_found_error"} or kind == "model":
