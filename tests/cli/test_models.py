@@ -27,10 +27,10 @@ def test_both_tables_give_names_that_can_be_asked_for(server: CannedServer, serv
     done = line.run("models")
     assert done.status == 0
     rows = [row.split() for row in done.out.splitlines()]
-    assert rows[0] == ["key", "kind", "size", "quantization", "context", "loaded"]
+    assert rows[0] == ["key", "kind", "params", "size", "quantization", "context", "abilities", "state"]
     assert rows[1] == ["lmstudio:m", "llm", "2.5", "GB", "Q4_K_M", "4,096", "loaded"]
     assert rows[2] == ["lmstudio:other", "llm", "2.5", "GB", "Q4_K_M", "40,960"]
-    assert rows[-1][:2] == ["local:tiny", "llm"]
+    assert rows[-1] == ["local:tiny", "llm", "64", "0", "MB", "Q8_0", "2,048"]
     assert f"At {server.url} (from LMSTUDIO_BASE_URL)" in done.err
     assert "\x1b" not in done.out
 
@@ -54,9 +54,26 @@ def test_json_is_one_document_and_nothing_else(server: CannedServer, served: Ser
     assert [(model["key"], model["source"]) for model in document["local"]] == [("tiny", str(path))]
 
 
-def test_a_file_that_is_no_model_is_listed_as_broken(alone: CommandLine) -> None:
+def test_a_file_that_is_no_model_is_listed_as_broken_with_the_reason(alone: CommandLine) -> None:
     put_model(alone, "Tiny").write_bytes(b"not a model")
-    assert alone.run("models").out.splitlines()[-1].split()[:2] == ["local:tiny", "broken"]
+    done = alone.run("models")
+    row = done.out.splitlines()[-1].split()
+    assert (row[0], row[-1]) == ("local:tiny", "broken")
+    assert "local:tiny" not in done.err
+    assert "tiny: The model file" in done.err
+    (model,) = json.loads(alone.run("models", "--json").out)["local"]
+    assert (model["state"], model["kind"], "is not a GGUF model" in model["problem"]) == ("broken", "unknown", True)
+
+
+def test_abilities_come_from_the_file(alone: CommandLine) -> None:
+    folder = alone.folder / "roci/models/p/able"
+    template = "{{ tools }}{% if enable_thinking is defined and enable_thinking is false %}x{% endif %}"
+    write_tiny_gguf(folder / "able-Q8_0.gguf", chat_template=template)
+    write_tiny_gguf(folder / "mmproj-able.gguf", architecture="clip")
+    assert "tools, vision, reasoning" in alone.run("models").out
+    (model,) = json.loads(alone.run("models", "--json").out)["local"]
+    assert (model["vision"], model["trained_for_tool_use"]) == (True, True)
+    assert (model["reasoning_options"], model["reasoning_default"]) == (["off", "on"], "on")
 
 
 def test_another_server_can_be_named(server: CannedServer, alone: CommandLine) -> None:

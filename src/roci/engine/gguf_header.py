@@ -14,6 +14,7 @@ from roci.engine.gguf_reader import (
     Contents,
     CutShortError,
     DamagedError,
+    Tensor,
     Value,
     read_contents,
 )
@@ -68,6 +69,27 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     is_embedding: bool
     shards: int
     """How many files the model is split into; 1 where it is whole."""
+    tensor_bytes: int = 0
+    """What the tensors of this file take; those of a type that is not known count nothing."""
+    experts: int = 0
+    """Experts of each layer; 0 for a model without them."""
+    experts_used: int = 0
+    """Experts that work on one token."""
+    expert_parameter_count: int = 0
+    """Elements of the tensors of all experts together."""
+    size_label: str | None = None
+    """The size that the file's maker gives it: `135M`, `30B-A3B`."""
+    organization: str | None = None
+    """Who made the model."""
+    file_kind: str | None = None
+    """What else than a model it may be: adapter, imatrix, mmproj."""
+    tool_template: str | None = None
+    """A chat template for requests with tools, where it is another."""
+
+    @property
+    def is_projector(self) -> bool:
+        """It only adds eyes or ears to another model."""
+        return self.architecture == "clip" or self.file_kind == "mmproj"
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -95,17 +117,40 @@ def read_header(path: Path, *, key: str = "") -> GgufHeader:
         BadModelFileError: `reason` is missing, not_gguf, old_format, truncated or damaged.
     """
     try:
-        contents, size_bytes = _read(path)
-        _check_whole(contents, size_bytes)
+        return _header(_checked(path))
+    except _Refused as refused:
+        raise _error(path, refused, key) from None
+
+
+def read_shard(path: Path) -> GgufHeader:
+    """As `read_header`, for any file of a split model: only the first says which architecture it has.
+
+    Raises:
+        BadModelFileError: as `read_header`.
+    """
+    try:
+        contents = _checked(path)
+        if _whole(contents.values, "split.no", 0) > 0:
+            contents.values.setdefault("general.architecture", "further part")
         return _header(contents)
     except _Refused as refused:
-        raise BadModelFileError(
-            f"The model file {path} {refused.message}.",
-            path=str(path),
-            reason=refused.reason,
-            key=key or path.name,
-            hint=refused.hint,
-        ) from None
+        raise _error(path, refused, path.name) from None
+
+
+def _error(path: Path, refused: _Refused, key: str) -> BadModelFileError:
+    return BadModelFileError(
+        f"The model file {path} {refused.message}.",
+        path=str(path),
+        reason=refused.reason,
+        key=key or path.name,
+        hint=refused.hint,
+    )
+
+
+def _checked(path: Path) -> Contents:
+    contents, size_bytes = _read(path)
+    _check_whole(contents, size_bytes)
+    return contents
 
 
 def _read(path: Path) -> tuple[Contents, int]:
@@ -165,13 +210,16 @@ def _check_whole(contents: Contents, size_bytes: int) -> None:
     data_start = -(-contents.end // alignment) * alignment
     end = contents.end
     for tensor in contents.tensors:
-        # A type of which the size is not known counts as nothing: then the engine is the judge.
-        block_elements, block_bytes = BLOCK_SIZES.get(tensor.type_number, (1, 0))
-        size = tensor.elements // block_elements * block_bytes
-        end = max(end, data_start + tensor.offset + size)
+        end = max(end, data_start + tensor.offset + _tensor_bytes(tensor))
     if end > size_bytes:
         message = f"is cut short: it has {size_bytes:,} of the {end:,} bytes that its header announces"
         raise _Refused("truncated", message)
+
+
+def _tensor_bytes(tensor: Tensor) -> int:
+    # A type of which the size is not known counts as nothing: then the engine is the judge.
+    block_elements, block_bytes = BLOCK_SIZES.get(tensor.type_number, (1, 0))
+    return tensor.elements // block_elements * block_bytes
 
 
 def _header(contents: Contents) -> GgufHeader:
@@ -201,6 +249,14 @@ def _header(contents: Contents) -> GgufHeader:
         pooling_type=pooling_type,
         is_embedding=architecture in EMBEDDING_ARCHITECTURES or pooling_type not in (None, "none"),
         shards=max(_whole(values, "split.count", 1), 1),
+        tensor_bytes=sum(_tensor_bytes(tensor) for tensor in contents.tensors),
+        experts=_whole(values, f"{architecture}.expert_count", 0),
+        experts_used=_whole(values, f"{architecture}.expert_used_count", 0),
+        expert_parameter_count=sum(tensor.elements for tensor in contents.tensors if "_exps" in tensor.name),
+        size_label=_text(values, "general.size_label"),
+        organization=_text(values, "general.organization"),
+        file_kind=_text(values, "general.type"),
+        tool_template=_text(values, "tokenizer.chat_template.tool_use"),
     )
 
 

@@ -25,7 +25,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """What to ask for it by."""
     kind: str = "llm"
-    """`llm` or `embedding`."""
+    """`llm`, `embedding` or `reranker`."""
     display_name: str = ""
     publisher: str = ""
     architecture: str = ""
