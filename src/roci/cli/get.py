@@ -1,48 +1,101 @@
-"""`roci get`: fetch a model to this machine. As yet the starter model alone."""
+"""`roci get`: fetch a model to this machine."""
 
 from __future__ import annotations
+
+import asyncio
+from pathlib import Path
 
 import click
 
 from roci.cli import output
-from roci.cli.fetching import fetch_with_progress
+from roci.cli.fetching import download_with_progress, fetch_with_progress
 from roci.config import RociConfig
-from roci.engine.starter_model import STARTER_KEY, STARTER_SIZE_BYTES, starter_path
-from roci.errors import UnsupportedError
+from roci.engine.hub.choice import machine_memory_bytes
+from roci.engine.hub.endpoint import Hub
+from roci.engine.hub.part_file import part_of
+from roci.engine.hub.planning import Plan, make_plan
+from roci.engine.hub.web import Web
+from roci.engine.library import models_on_disk
+from roci.engine.local_model import LocalModel
+from roci.engine.starter_model import STARTER_KEY
 
 EXAMPLES = f"""\b
 Examples:
   roci get {STARTER_KEY}
-  roci run -m local:{STARTER_KEY} "Hello!"
+  roci get phi-3-mini
+  roci get bartowski/Llama-3.2-3B-Instruct-GGUF@Q4_K_M
+  roci get https://example.com/models/tiny-Q8_0.gguf
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output: key, path, size.")
-def command(name: str, as_json: bool) -> None:
+@click.option("--quant", "quantization", metavar="Q", help="This quantization, Q4_K_M for instance, whatever its size.")
+@click.option("--force", is_flag=True, help="Take the smallest file where none fits this machine.")
+@click.option("--limit-mb-s", type=click.FloatRange(min=0.001), metavar="X", help="At most X megabytes a second.")
+@click.option("--dry-run", is_flag=True, help="Say what would be fetched, and fetch nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def command(
+    name: str, quantization: str | None, force: bool, limit_mb_s: float | None, dry_run: bool, as_json: bool
+) -> None:
     """Fetch the model NAME to this machine.
 
-    As yet that is the starter model: 98 MB, small enough for any machine. Asking again is safe. The file's path goes to
-    standard output.
+    NAME is one that `roci models --recommended` lists, OWNER/NAME or OWNER/NAME@Q4_K_M on Hugging Face, a link to it,
+    or a link to a .gguf file. Of several quantizations the best that fits this machine is taken. A download that was
+    ended early goes on where it was. The file's path goes to standard output.
+
+    HF_TOKEN is sent to the hub, HF_ENDPOINT names another one, HTTPS_PROXY is heeded.
     """
     home = RociConfig.from_env().home
-    if name.lower().removeprefix("local:").rpartition("/")[2] != STARTER_KEY:
-        raise UnsupportedError(
-            f"{name!r} cannot be fetched: as yet only the starter model can, {STARTER_KEY}.",
-            capability="get",
-            hint="Other models: put a GGUF file at "
-            f"{home / 'models'}/PUBLISHER/MODEL/FILE.gguf, or fetch them in LM Studio, whose folder is read too.",
-        )
-    path = starter_path(home)
-    was_there = path.is_file() and path.stat().st_size == STARTER_SIZE_BYTES
+    hub = Hub.from_env()
+    plan = asyncio.run(_planned(hub, home, name, quantization, force))
+    was_there = plan.is_there
     if was_there:
-        output.note(f"{STARTER_KEY} is there already.")
+        output.note(output.printable(f"{plan.title} is there already."))
     else:
-        fetch_with_progress(home)
+        if not plan.is_starter or dry_run:
+            output.note(output.printable(f"{plan.reason}."))
+        if not dry_run:
+            _bring(plan, hub, home, limit_mb_s)
+    model = next((one for one in models_on_disk(home) if one.path == plan.path), None)
     if as_json:
-        output.write_json(
-            {"key": STARTER_KEY, "path": str(path), "size_bytes": STARTER_SIZE_BYTES, "was_there": was_there}
-        )
+        output.write_json(_document(plan, model, was_there=was_there, dry_run=dry_run))
     else:
-        output.write(str(path))
+        output.write(str(plan.path))
+    if model is not None and not was_there and not as_json and model.kind == "llm":
+        output.note(f'Ask it: roci run -m local:{output.printable(model.key)} "Hello!"')
+
+
+async def _planned(hub: Hub, home: Path, name: str, quantization: str | None, force: bool) -> Plan:
+    async with Web() as web:
+        return await make_plan(
+            web, hub, home, name, memory_bytes=machine_memory_bytes(), quantization=quantization, force=force
+        )
+
+
+def _bring(plan: Plan, hub: Hub, home: Path, limit_mb_s: float | None) -> None:
+    if plan.is_starter:
+        fetch_with_progress(home)
+        return
+    try:
+        download_with_progress(plan, hub, limit_mb_s)
+    except KeyboardInterrupt:
+        if any(part_of(file.target).exists() for file in plan.files):
+            output.note("\nWhat has come is kept: the same command goes on from there.")
+        raise
+
+
+def _document(plan: Plan, model: LocalModel | None, *, was_there: bool, dry_run: bool) -> dict[str, object]:
+    return {
+        "key": None if model is None else model.key,
+        "path": str(plan.path),
+        "size_bytes": plan.total_bytes if model is None else model.size_bytes,
+        "quantization": plan.quantization,
+        "reason": plan.reason,
+        "files": [
+            {"path": str(file.target), "size_bytes": file.remote.size_bytes, "sha256": file.remote.sha256}
+            for file in plan.files
+        ],
+        "was_there": was_there,
+        "dry_run": dry_run,
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -87,6 +88,27 @@ def console(stream: IO[str]) -> Console:
     from rich.console import Console
 
     return Console(file=stream, width=columns(stream), highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def write_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """Rows as data on standard output; what is in the cells must have gone through `printable`.
+
+    Args:
+        right: the columns of numbers, which are set to the right.
+    """
+    from rich.table import Table
+
+    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    table.columns[0].overflow = "fold"
+    for number in right:
+        table.columns[number].justify = "right"
+    for row in rows:
+        table.add_row(*row)
+    screen = console(sys.stdout)
+    with screen.capture() as shown:
+        screen.print(table)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in shown.get().splitlines()))
+    sys.stdout.flush()
 
 
 def size(count: int | None) -> str:

@@ -25,6 +25,16 @@ def memory_left_bytes(root: Path = ROOT) -> int | None:
     return min((number for number in left if number is not None), default=None)
 
 
+def memory_limit_bytes(root: Path = ROOT) -> int | None:
+    """The tightest limit on memory above this process, whatever is used of it."""
+    groups = _groups(root)
+    limits = [_number(_text(folder / "memory.max")) for folder in _folders(root, "", groups.get(""))]
+    limits += [
+        _number(_text(folder / "memory.limit_in_bytes")) for folder in _folders(root, "memory", groups.get("memory"))
+    ]
+    return min((number for number in limits if number is not None and number < NO_LIMIT_BYTES), default=None)
+
+
 def cores(root: Path = ROOT) -> float | None:
     """Cores' worth of time this process may use, 1.5 for instance."""
     groups = _groups(root)

@@ -8,8 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ PIP_DOWNLOAD: Final = (
 )
 LOG_TAIL_LINES: Final = 20
 END_WAIT_S: Final = 5.0
+STOP_POLL_S: Final = 0.2
 # Source: pip's `--progress-bar=raw`, since pip 24.1.
 PROGRESS: Final = re.compile(r"Progress (\d+) of (\d+)")
 
@@ -32,21 +34,27 @@ class PipFailedError(Exception):
         self.hint = hint
 
 
-def download(requirement: str, folder: Path, on_bytes: Callable[[int, int | None], None]) -> Path:
+def download(
+    requirement: str,
+    folder: Path,
+    on_bytes: Callable[[int, int | None], None],
+    stop: threading.Event | None = None,
+) -> Path:
     """Downloads the wheel that meets `requirement` exactly, without its dependencies, into the empty `folder`.
 
     pip's own settings hold: its configuration, and the environment that is passed on.
 
     Args:
         on_bytes: called with the bytes that are there and the bytes there will be.
+        stop: once it is set, pip is ended, which counts as a failure.
 
     Raises:
         PipFailedError: with pip's last lines.
     """
-    code, lines = _run(requirement, folder, "raw", on_bytes)
+    code, lines = _run(requirement, folder, "raw", on_bytes, stop)
     if code == 2 and any("--progress-bar" in line for line in lines):
         # A pip before 24.1 has no such bar.
-        code, lines = _run(requirement, folder, "off", on_bytes)
+        code, lines = _run(requirement, folder, "off", on_bytes, stop)
     if code != 0:
         raise PipFailedError(_reason(code, lines), lines, _hint(lines))
     wheels = list(folder.glob("*.whl"))
@@ -56,7 +64,11 @@ def download(requirement: str, folder: Path, on_bytes: Callable[[int, int | None
 
 
 def _run(
-    requirement: str, folder: Path, bar: str, on_bytes: Callable[[int, int | None], None]
+    requirement: str,
+    folder: Path,
+    bar: str,
+    on_bytes: Callable[[int, int | None], None],
+    stop: threading.Event | None,
 ) -> tuple[int, tuple[str, ...]]:
     lines: deque[str] = deque(maxlen=LOG_TAIL_LINES)
     temporary = folder / "tmp"
@@ -74,7 +86,7 @@ def _run(
         errors="replace",
     )
     assert process.stdout is not None
-    with process.stdout:
+    with process.stdout, _ended_by(stop, process):
         try:
             for line in process.stdout:
                 progress = PROGRESS.match(line)
@@ -85,6 +97,29 @@ def _run(
             return process.wait(), tuple(lines)
         finally:
             _end(process)
+
+
+@contextlib.contextmanager
+def _ended_by(stop: threading.Event | None, process: subprocess.Popen[str]) -> Iterator[None]:
+    """Ends pip, whose next line may be long in coming, as soon as `stop` is set."""
+    if stop is None:
+        yield
+        return
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.is_set():
+            if stop.wait(STOP_POLL_S):
+                _end(process)
+                return
+
+    watcher = threading.Thread(target=watch, name="pip's watcher", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
 
 
 def _end(process: subprocess.Popen[str]) -> None:

