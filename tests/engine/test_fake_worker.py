@@ -116,3 +116,18 @@ def test_it_answers_health_and_props_and_says_what_it_loaded(worker: WorkerProce
             assert word in reply.read().decode()
     assert fake_log(worker.path)[0]["pid"] == worker.pid
     assert worker.ready.result().supports_tools
+
+
+def test_it_answers_about_tokens_and_with_vectors_what_was_recorded(socket_path: Path):
+    def ask(path: str, body: dict[str, object]) -> dict[str, object]:
+        with open_reply(socket_path, "POST", path, body) as reply:
+            assert reply.status == 200
+            return json.loads(reply.read())
+
+    assert ask("/tokenize", {"content": "x"})["tokens"]
+    assert ask("/detokenize", {"tokens": [1]})["content"]
+    assert ask("/v1/rerank", {"query": "x", "documents": ["y"]})["results"]
+    for given, count in (("x", 1), (["x", "y"], 2), ([1, 2, 3], 1), ([[1], [2]], 2)):
+        data = ask("/v1/embeddings", {"input": given})["data"]
+        assert isinstance(data, list)
+        assert [item["index"] for item in data] == list(range(count))

@@ -40,6 +40,21 @@ def test_a_file_that_the_engine_refuses_says_why(sample: str, reason: str, words
     assert error.log_tail[-1].startswith("llama.cpp could not load")
 
 
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        ("load_other_vocabulary.txt", "vocabulary is another"),
+        ("load_bad_template.txt", "not valid Jinja"),
+        ("load_bad_projector.txt", "projector"),
+    ],
+)
+def test_an_option_that_the_engine_gives_up_is_named_and_not_the_models_file_blamed(sample: str, words: str):
+    error = failure(sample)
+    assert type(error) is LoadFailedError
+    assert words in error.message
+    assert error.hint
+
+
 def test_memory_that_the_engine_could_not_have_is_not_enough_memory():
     error = failure("load_no_memory.txt")
     assert isinstance(error, NotEnoughMemoryError)

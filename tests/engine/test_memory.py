@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from roci.engine import cgroup
 from roci.engine.gguf_header import GgufHeader, read_header
-from roci.engine.memory import fit, free_memory_bytes
+from roci.engine.memory import Extras, Resident, claimed_bytes, fit, free_memory_bytes, missing_bytes, resident
 from roci.errors import NotEnoughMemoryError
 from tests.support.tiny_gguf import write_tiny_gguf
 
@@ -59,6 +62,48 @@ def test_a_context_that_was_asked_for_is_not_shrunk(header: GgufHeader):
 def test_a_model_that_does_not_fit_at_all_says_what_it_needs_and_what_is_free(header: GgufHeader):
     with pytest.raises(NotEnoughMemoryError, match="300 MB are free"):
         fit(header, 98 * MB, 300 * MB)
+
+
+@pytest.mark.parametrize(("kind", "share"), [("f32", 2), ("f16", 1), ("bf16", 1), ("q8_0", 34 / 64), ("q4_0", 18 / 64)])
+def test_a_cache_of_another_type_takes_another_share(header: GgufHeader, kind: str, share: float):
+    fitted = fit(header, 98 * MB, 8 * GB, 8192, 2, extras=Extras(kv_cache_type=kind))
+    assert fitted.needed_bytes == 98 * MB + int(2 * 8192 * 23_040 * share) + 90 * MB
+
+
+def test_projector_and_draft_model_count_with_their_files_and_the_drafts_cache(header: GgufHeader):
+    fitted = fit(header, 98 * MB, 8 * GB, 8192, 2, extras=Extras(files_bytes=300 * MB, draft=header))
+    assert fitted.needed_bytes == (98 + 300) * MB + 2 * 2 * 8192 * 23_040 + 110 * MB
+
+
+def test_a_model_forced_to_make_vectors_computes_a_whole_context_at_once(header: GgufHeader):
+    fitted = fit(header, 98 * MB, 8 * GB, 8192, 1, extras=Extras(is_embedding=True))
+    assert fitted.needed_bytes == 98 * MB + 8192 * 23_040 + (70 + 16 * 20) * MB
+
+
+def test_what_an_error_lacks_is_what_more_would_have_to_be_free(header: GgufHeader):
+    with pytest.raises(NotEnoughMemoryError) as caught:
+        fit(header, 98 * MB, 530 * MB, 8192, 1)
+    missing = missing_bytes(caught.value)
+    assert fit(header, 98 * MB, 530 * MB + missing, 8192, 1).parallel == 1
+    with pytest.raises(NotEnoughMemoryError):
+        fit(header, 98 * MB, 530 * MB + missing - MB, 8192, 1)
+
+
+def test_a_load_claims_what_it_has_not_taken_yet_and_afterwards_what_it_has_mapped():
+    half = Resident(total_bytes=600, mapped_bytes=100)
+    assert claimed_bytes(1000, half, is_loaded=False, weights_bytes=80) == 500
+    assert claimed_bytes(400, half, is_loaded=False, weights_bytes=80) == 0
+    assert claimed_bytes(1000, half, is_loaded=True, weights_bytes=80) == 80
+    assert claimed_bytes(1000, half, is_loaded=True, weights_bytes=300) == 100
+
+
+def test_a_process_that_is_gone_holds_no_memory():
+    held = resident(os.getpid())
+    assert held is not None
+    assert held.total_bytes > MB
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    assert resident(process.pid) is None
 
 
 def test_the_machine_has_some_memory_free():

@@ -17,7 +17,7 @@ import pytest
 
 from roci.engine.socket_folder import SocketFolder
 from roci.engine.worker_process import WorkerOptions, WorkerProcess
-from roci.errors import BadModelFileError, LoadFailedError, NotEnoughMemoryError, WorkerDiedError
+from roci.errors import BadModelFileError, LoadFailedError, NotEnoughMemoryError, UsageError, WorkerDiedError
 from tests.support.tiny_gguf import write_tiny_gguf
 from tests.support.workers import FAKE_WORKER, PATIENCE_S, ask_chat, fake_log, is_running, wait_until
 
@@ -56,6 +56,109 @@ def test_the_options_reach_the_worker_as_flags(start: Start):
     assert {"context": "512", "parallel": "3", "threads": "2", "batch": "64"}.items() <= flags.items()
     assert (flags["gpu_layers"], flags["alias"], flags["embedding"]) == ("5", "tiny", "False")
     assert flags["parent"] == str(os.getpid())
+
+
+def test_every_load_option_reaches_the_worker_as_a_flag(start: Start, tmp_path: Path):
+    draft = write_tiny_gguf(tmp_path / "draft.gguf")
+    projector = write_tiny_gguf(tmp_path / "eyes.gguf", architecture="clip")
+    options = WorkerOptions(
+        use_mlock=True,
+        use_mmap=False,
+        flash_attention=True,
+        kv_cache_type="q8_0",
+        offload_kv_cache_to_gpu=False,
+        rope_frequency_base=5000.0,
+        rope_frequency_scale=0.5,
+        draft_model=str(draft),
+        speculation="ngram",
+        seed=7,
+        chat_template="{{ messages }}",
+        mmproj=str(projector),
+        force_embedding=True,
+    )
+    worker = start(options=options)
+    folder = worker.ready.result(PATIENCE_S).socket_path.parent
+    flags = fake_log(worker.path)[0]["flags"]
+    expected = {"mmap": "off", "flash_attention": "on", "kv_type": "q8_0", "rope_base": "5000.0", "rope_scale": "0.5"}
+    expected |= {"draft": str(draft), "projector": str(projector), "seed": "7", "pooling": "mean"}
+    expected |= dict.fromkeys(("mlock", "kv_in_ram", "ngram", "embedding"), "True")
+    assert expected.items() <= flags.items()
+    assert flags["chat_template"] == str(folder / "chat-template.jinja")
+    assert Path(flags["chat_template"]).read_text() == "{{ messages }}"
+    assert worker.plan.files_bytes == sum(path.stat().st_size for path in (worker.path, draft, projector))
+
+
+def test_options_that_nobody_chose_are_left_to_the_worker(start: Start):
+    worker = start(options=WorkerOptions(seed=-1))
+    worker.ready.result(PATIENCE_S)
+    flags = fake_log(worker.path)[0]["flags"]
+    unset = (
+        "mmap",
+        "flash_attention",
+        "kv_type",
+        "rope_base",
+        "draft",
+        "seed",
+        "chat_template",
+        "projector",
+        "pooling",
+    )
+    assert {flags[name] for name in unset} == {"None"}
+
+
+@pytest.mark.parametrize("kind", [1, 4])
+def test_a_model_made_for_vectors_is_loaded_for_them_in_its_own_way(tmp_path: Path, kind: int):
+    path = write_tiny_gguf(tmp_path / "v.gguf", architecture="bert", more={"bert.pooling_type": kind})
+    worker = WorkerProcess.start("v", path, command=FAKE_WORKER)
+    try:
+        ready = worker.ready.result(PATIENCE_S)
+        assert (ready.is_embedding, ready.pooling) == (True, {1: "mean", 4: "rank"}[kind])
+    finally:
+        worker.stop()
+
+
+def test_the_projector_beside_a_model_is_taken_the_one_of_16_bits_first(start: Start, tmp_path: Path):
+    for name in ("mmproj-tiny-q8_0", "mmproj-tiny-f16", "mmproj-tiny-f32"):
+        write_tiny_gguf(tmp_path / f"{name}.gguf", architecture="clip")
+    assert start().plan.projector == tmp_path / "mmproj-tiny-f16.gguf"
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (WorkerOptions(num_experts=2), "num_experts"),
+        (WorkerOptions(kv_cache_type="q8_0", flash_attention=False), "kv_cache_type"),
+        (WorkerOptions(parallel=0), "parallel"),
+        (WorkerOptions(rope_frequency_scale=0.0), "rope_frequency_scale"),
+        (WorkerOptions(seed=2**32), "seed"),
+        (WorkerOptions(chat_template=""), "chat_template"),
+    ],
+)
+def test_options_that_could_not_hold_start_nothing(start: Start, options: WorkerOptions, field: str):
+    with pytest.raises(UsageError) as caught:
+        start(options=options, command=("/nonexistent",))
+    assert caught.value.field == field
+
+
+def test_a_load_is_watched_until_it_is_over_and_a_broken_listener_does_not_matter(start: Start):
+    ratios: list[float] = []
+    worker = start("slowload", on_progress=ratios.append)
+    worker.ready.result(PATIENCE_S)
+    seen = list(ratios)
+    assert len(seen) > 1
+    assert seen == sorted(set(seen))
+    assert 0 < seen[0] < seen[-1] < 1
+
+    def break_down(_: float) -> None:
+        raise RuntimeError("broken listener")
+
+    assert start("slowload", on_progress=break_down).ready.result(PATIENCE_S)
+    assert ratios == seen
+
+
+def test_memory_that_is_promised_to_others_is_not_free(start: Start):
+    with pytest.raises(NotEnoughMemoryError):
+        start(claimed_bytes=2**60)
 
 
 def test_the_context_is_clamped_to_the_models_limit(start: Start):

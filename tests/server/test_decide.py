@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from roci.errors import LoadFailedError, ServerBusyError
-from roci.server.pool.decide import decide, shutting_down
+from roci.errors import LoadFailedError, NotEnoughMemoryError, ServerBusyError
+from roci.server.pool.decide import decide
 from roci.server.pool.events import (
     Action,
     Asked,
     Closing,
     Event,
     Exited,
+    Expired,
     Grant,
     Left,
     Limits,
@@ -17,13 +18,18 @@ from roci.server.pool.events import (
     LoadFailed,
     PoolState,
     Refuse,
+    Short,
     Start,
     Stop,
+    Unload,
 )
+from roci.server.pool.refusals import shutting_down
 
 ONE = Limits(max_loaded=1)
 TWO = Limits(max_loaded=2)
 BROKEN = LoadFailedError("broken", key="a")
+TOO_BIG = NotEnoughMemoryError("too big", key="a")
+UNLOADED = ServerBusyError("unloaded", status=503)
 
 
 class Pool:
@@ -49,6 +55,16 @@ def loaded(*keys: str, slots: int = 2, limits: Limits = ONE) -> Pool:
     pool = Pool(limits)
     for number, key in enumerate(keys):
         pool.tell(Asked(900 + number, key), Loaded(key, slots), Left(900 + number))
+    return pool
+
+
+def by_name(request: int, name: str) -> Asked:
+    """A load that somebody asked for by name."""
+    return Asked(request, name, 0, is_on_demand=False)
+
+
+def with_one_by_name(pool: Pool, name: str = "kept") -> Pool:
+    pool.tell(by_name(800, name), Loaded(name, 1, 10), Left(800))
     return pool
 
 
@@ -229,3 +245,164 @@ def test_closing_cancels_a_load():
     pool.tell(Asked(1, "a"))
     error = shutting_down()
     assert pool.tell(Closing(error)) == [Refuse(1, error), Stop("a")]
+
+
+def test_a_load_by_name_takes_no_place_and_its_model_is_nobodys_victim():
+    pool = with_one_by_name(loaded("a"))
+    assert set(pool.state.models) == {"a", "kept"}
+    assert pool.tell(Asked(1, "b")) == [Stop("a")]
+    assert pool.tell(Exited("a"), Loaded("b", 1)) == [Start("b"), Grant(1, "b")]
+    assert pool.state.models["kept"].phase == "ready"
+
+
+def test_a_load_by_name_goes_on_beside_a_full_pool_at_once():
+    pool = loaded("a", slots=1)
+    pool.tell(Asked(1, "a"), Asked(2, "b"))
+    assert pool.tell(by_name(3, "kept")) == [Start("kept")]
+    assert pool.tell(Loaded("kept", 2)) == [Grant(3, "kept")]
+
+
+def test_a_load_by_name_that_is_given_up_stops_unless_others_joined_it():
+    pool = Pool()
+    assert pool.tell(by_name(1, "a"), Left(1)) == [Start("a"), Stop("a")]
+    pool = Pool()
+    pool.tell(by_name(1, "a"), Asked(2, "a", is_on_demand=False))
+    assert pool.tell(Left(1)) == []
+    assert pool.tell(Loaded("a", 1)) == [Grant(2, "a")]
+
+
+def test_who_asks_for_a_copy_by_name_that_is_gone_or_going_is_told():
+    (refused,) = Pool().tell(Asked(1, "a", is_on_demand=False))
+    assert isinstance(refused, Refuse)
+    pool = with_one_by_name(Pool())
+    pool.tell(Unload("kept", UNLOADED))
+    (refused,) = pool.tell(Asked(1, "kept", is_on_demand=False))
+    assert isinstance(refused, Refuse)
+    assert isinstance(refused.error, ServerBusyError)
+    assert refused.error.code == "model_unloaded"
+
+
+def test_who_waits_on_demand_for_a_name_that_is_on_its_way_out_has_it_started_anew():
+    pool = with_one_by_name(Pool(), "a")
+    assert pool.tell(Unload("a", UNLOADED), Asked(1, "a")) == [Stop("a")]
+    assert pool.tell(Exited("a")) == [Start("a")]
+    assert pool.state.models["a"].is_on_demand
+
+
+def test_unloading_waits_for_who_is_inside_and_refuses_who_waits_for_the_copy():
+    pool = with_one_by_name(Pool())
+    pool.tell(Asked(1, "kept", is_on_demand=False), Asked(2, "kept", is_on_demand=False))
+    assert pool.tell(Unload("kept", UNLOADED)) == [Refuse(2, UNLOADED)]
+    assert pool.tell(Unload("kept", UNLOADED)) == []
+    assert pool.tell(Left(1)) == [Stop("kept")]
+
+
+def test_unloading_on_demand_keeps_who_waits_and_loads_it_again():
+    pool = loaded("a", slots=1)
+    pool.tell(Asked(1, "a"), Asked(2, "a"))
+    assert pool.tell(Unload("a", UNLOADED)) == []
+    assert pool.tell(Left(1), Exited("a")) == [Stop("a"), Start("a")]
+
+
+def test_unloading_what_loads_stops_it_and_refuses_all_who_wait_for_it():
+    pool = Pool()
+    pool.tell(Asked(1, "a"))
+    assert pool.tell(Unload("a", UNLOADED)) == [Refuse(1, UNLOADED), Stop("a")]
+
+
+def test_unloading_what_is_gone_changes_nothing():
+    assert Pool().tell(Unload("a", UNLOADED)) == []
+
+
+def test_only_the_idleness_that_expired_stops_a_model():
+    pool = loaded("a")
+    since = pool.state.models["a"].idle_since
+    pool.tell(Asked(1, "a"))
+    assert pool.tell(Expired("a", since)) == []
+    pool.tell(Left(1))
+    assert pool.tell(Expired("a", since)) == []
+    assert pool.tell(Expired("a", pool.state.models["a"].idle_since)) == [Stop("a")]
+    assert pool.tell(Expired("a", since), Expired("b", 0)) == []
+
+
+def test_a_model_by_name_expires_as_well():
+    pool = with_one_by_name(Pool())
+    assert pool.tell(Expired("kept", pool.state.models["kept"].idle_since)) == [Stop("kept")]
+
+
+def short_of_memory() -> Pool:
+    """Two idle models of 10 each, of which `a` has been idle longer; `big` is started, and lacks 15."""
+    pool = Pool(Limits(max_loaded=3))
+    for number, name in enumerate("ab"):
+        pool.tell(Asked(900 + number, name), Loaded(name, 1, 10), Left(900 + number))
+    assert pool.tell(Asked(1, "big")) == [Start("big")]
+    return pool
+
+
+def test_idle_models_leave_one_by_one_for_one_that_lacks_memory_and_it_is_judged_again_each_time():
+    pool = short_of_memory()
+    assert pool.tell(Short("big", TOO_BIG, 15)) == [Stop("a")]
+    assert pool.tell(Exited("a")) == [Start("big")]
+    assert pool.tell(Short("big", TOO_BIG, 5)) == [Stop("b")]
+    assert pool.tell(Exited("b"), Loaded("big", 1, 20)) == [Start("big"), Grant(1, "big")]
+
+
+def test_nobody_leaves_for_one_that_would_not_fit_even_then():
+    pool = short_of_memory()
+    assert pool.tell(Short("big", TOO_BIG, 21)) == [Refuse(1, TOO_BIG)]
+    assert set(pool.state.models) == {"a", "b"}
+
+
+def test_models_by_name_do_not_leave_for_one_that_lacks_memory():
+    pool = with_one_by_name(Pool())
+    pool.tell(Asked(1, "big"))
+    assert pool.tell(Short("big", TOO_BIG, 5)) == [Refuse(1, TOO_BIG)]
+
+
+def test_a_busy_model_is_drained_for_one_that_lacks_memory():
+    pool = short_of_memory()
+    pool.tell(Asked(2, "a"), Asked(3, "b"))
+    assert pool.tell(Short("big", TOO_BIG, 5)) == []
+    assert pool.tell(Asked(4, "a")) == []
+    # Who asked later for the model that left does not take the memory back.
+    assert pool.tell(Left(2), Exited("a")) == [Stop("a"), Start("big")]
+    assert pool.tell(Loaded("big", 1, 10)) == [Grant(1, "big"), Start("a")]
+
+
+def test_of_two_that_lack_memory_the_one_that_has_waited_longest_is_judged_first():
+    pool = short_of_memory()
+    pool.tell(by_name(2, "too"), Asked(3, "a"), Asked(4, "b"))
+    assert pool.tell(Short("too", TOO_BIG, 5), Short("big", TOO_BIG, 5)) == []
+    assert pool.tell(Left(3), Exited("a")) == [Stop("a"), Start("big")]
+    assert pool.tell(Loaded("big", 1, 10)) == [Grant(1, "big"), Start("too")]
+
+
+def test_a_load_by_name_makes_idle_models_leave_too():
+    pool = loaded("a")
+    pool.tell(Exited("a"), Asked(5, "a"), Loaded("a", 1, 10), Left(5), by_name(1, "big"))
+    assert pool.tell(Short("big", TOO_BIG, 5)) == [Stop("a")]
+    assert pool.tell(Exited("a"), Loaded("big", 1, 10)) == [Start("big"), Grant(1, "big")]
+
+
+def test_who_waits_for_memory_may_leave_and_then_nothing_is_started():
+    pool = short_of_memory()
+    pool.tell(Asked(2, "a"), Asked(3, "b"), Short("big", TOO_BIG, 5))
+    assert pool.tell(Left(1)) == []
+    assert set(pool.state.models) == {"a", "b"}
+    assert pool.tell(Left(2), Left(3)) == []
+
+
+def test_what_nobody_wants_any_more_is_not_kept_for_lack_of_memory():
+    pool = Pool()
+    pool.tell(Asked(1, "a"), Left(1))
+    assert pool.tell(Short("a", TOO_BIG, 5)) == []
+    assert pool.state.models == {}
+
+
+def test_closing_while_one_waits_for_memory_refuses_it_and_starts_nothing():
+    pool = short_of_memory()
+    pool.tell(Short("big", TOO_BIG, 15))
+    error = shutting_down()
+    assert pool.tell(Closing(error)) == [Refuse(1, error), Stop("b")]
+    assert pool.tell(Exited("a"), Exited("b")) == []
+    assert pool.state.models == {}

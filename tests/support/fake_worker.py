@@ -5,7 +5,8 @@ happens to `<model>.log`, a JSON object on each line: `loaded` (pid, flags), `st
 (id, how: `finished` or `client left`).
 
 By a word in the model file's name: `fail` ends with status 1 and a recorded log, `oom` is killed while it loads,
-`slowload` takes a second, `tools` has a chat template with tools.
+`slowload` takes a second and ever more memory, `neverload` never ends loading, `tools` has a chat template with tools,
+`vision` takes images.
 
 By a word in the last user message, else a recorded answer of a few words:
 
@@ -15,15 +16,22 @@ By a word in the last user message, else a recorded answer of a few words:
     #bad       400, a bad field                       #tools     a recorded tool call
     #length    a recorded answer cut at max_tokens    #progress  prompt progress, then an empty answer
     #count     the number of chats begun so far       #echo      the request's body, as the answer's text
+    #rounds    what follows, as JSON, is a list of rounds, each a list of calls `[name, arguments]`; one round is
+               answered after the other, then the request's body as the answer's text
+    #think     two pieces of reasoning, then the recorded answer
+
+Other routes answer with what was recorded, whatever they are asked; embeddings with one vector for each text.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import json
 import os
 import signal
+import struct
 import sys
 import threading
 import time
@@ -34,6 +42,14 @@ from typing import Any
 SAMPLES = Path(__file__).parents[1] / "samples" / "llama_cpp"
 RECORDED_KEY = b'"model":"smollm2-135m-instruct"'
 WHOLE_REPLIES = {"#overflow": "overflow.json", "#bad": "bad_request.json"}
+GET_REPLIES = {"/health": "health.json", "/props": "props.json"}
+POST_REPLIES = {
+    "/tokenize": "tokenize.json",
+    "/detokenize": "detokenize.json",
+    "/apply-template": "apply_template.json",
+    "/v1/chat/completions/input_tokens": "input_tokens.json",
+    "/v1/messages/count_tokens": "count_tokens.json",
+}
 STREAMS = {
     "#error": "error_in_stream.sse",
     "#tools": "tools.sse",
@@ -53,9 +69,19 @@ def main() -> None:
         sys.exit(1)
     if "oom" in name:
         os.kill(os.getpid(), signal.SIGKILL)
+    if "neverload" in name:
+        threading.Event().wait()
     if "slowload" in name:
-        time.sleep(1)
+        _load_slowly()
     asyncio.run(_FakeWorker(flags).serve())
+
+
+def _load_slowly() -> None:
+    # Memory that is touched is what the progress of a load is read from.
+    loaded = bytearray()
+    for _ in range(20):
+        loaded += bytes(b"x" * 4_000_000)
+        time.sleep(0.05)
 
 
 def _flags() -> argparse.Namespace:
@@ -65,7 +91,12 @@ def _flags() -> argparse.Namespace:
     parser.add_argument("--alias", required=True)
     for name in ("--context", "--parallel", "--threads", "--batch", "--gpu-layers", "--parent"):
         parser.add_argument(name, type=int, default=1)
-    parser.add_argument("--embedding", action="store_true")
+    for name in ("--mmap", "--flash-attention", "--kv-type", "--rope-base", "--rope-scale", "--draft", "--seed"):
+        parser.add_argument(name)
+    for name in ("--chat-template", "--projector", "--pooling"):
+        parser.add_argument(name)
+    for name in ("--mlock", "--kv-in-ram", "--ngram", "--embedding"):
+        parser.add_argument(name, action="store_true")
     return parser.parse_args()
 
 
@@ -92,6 +123,10 @@ class _FakeWorker:
             "parallel": self.flags.parallel,
             "threads": self.flags.threads,
             "supports_tools": "tools" in self.flags.model.name,
+            "supports_vision": "vision" in self.flags.model.name,
+            "is_embedding": self.flags.embedding,
+            "pooling": self.flags.pooling,
+            "input_limit_tokens": self.flags.context if self.flags.embedding else None,
             "engine": "fake",
         }
         print("The fake worker is ready.", file=sys.stderr, flush=True)
@@ -122,8 +157,12 @@ class _FakeWorker:
         if (method, path) == ("POST", "/v1/chat/completions"):
             await self.chat(json.loads(body), reader, writer)
             return False  # as the real one, which closes after every stream, and after an error
-        known = {"/health": "health.json", "/props": "props.json"}
-        if method == "GET" and path in known:
+        known = {"GET": GET_REPLIES, "POST": POST_REPLIES}.get(method, {})
+        if path == "/v1/rerank":
+            await _reply(writer, 200, _scores(json.loads(body)))
+        elif path == "/v1/embeddings":
+            await _reply(writer, 200, _vectors(json.loads(body), self.flags.alias))
+        elif path in known:
             await _reply(writer, 200, (SAMPLES / known[path]).read_bytes())
         else:
             await _reply(writer, 404, b'{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}')
@@ -177,12 +216,22 @@ class _FakeWorker:
         if "#count" in prompt or "#echo" in prompt:
             text = str(self.begun) if "#count" in prompt else json.dumps(body)
             tokens = [_with_text(tokens[0], text)]
+        if "#rounds" in prompt:
+            rounds = json.loads(prompt.partition("#rounds")[2])
+            done_rounds = _rounds_since_the_prompt(body)
+            if done_rounds < len(rounds) and body.get("tools"):
+                for frame in _call_frames(rounds[done_rounds]):
+                    yield frame
+                return
+            tokens = [_with_text(tokens[0], json.dumps(body))]
         for word, name in STREAMS.items():
             if word in prompt:
                 for frame in _sample(name):
                     yield frame
                 return
         yield role
+        if "#think" in prompt:
+            tokens = [_with_text(tokens[0], text, "reasoning_content") for text in ("Let me ", "see.")] + tokens
         if "#slow" in prompt:
             while True:
                 yield tokens[0]
@@ -201,10 +250,53 @@ def _sample(name: str) -> list[bytes]:
     return [frame for frame in (SAMPLES / name).read_bytes().split(b"\n\n") if frame]
 
 
-def _with_text(frame: bytes, text: str) -> bytes:
+def _vectors(body: dict[str, Any], alias: str) -> bytes:
+    """The recorded vector, once for each text."""
+    reply = json.loads((SAMPLES / "embeddings.json").read_bytes())
+    given = body["input"]
+    # Token ids of one text are a list of numbers.
+    count = len(given) if isinstance(given, list) and not isinstance(given[0], int) else 1
+    vector = reply["data"][0]["embedding"]
+    if body.get("encoding_format") == "base64":
+        vector = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    reply["data"] = [reply["data"][0] | {"index": index, "embedding": vector} for index in range(count)]
+    tokens = reply["usage"]["prompt_tokens"] * count
+    reply["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return json.dumps(reply | {"model": alias}).encode()
+
+
+def _scores(body: dict[str, Any]) -> bytes:
+    """The recorded scores, in turn, for as many documents as there are."""
+    reply = json.loads((SAMPLES / "rerank.json").read_bytes())
+    recorded = reply["results"]
+    count = len(body["documents"])
+    reply["results"] = [recorded[index % len(recorded)] | {"index": index} for index in range(count)]
+    return json.dumps(reply).encode()
+
+
+def _with_text(frame: bytes, text: str, field: str = "content") -> bytes:
     chunk = json.loads(frame.removeprefix(b"data: "))
-    chunk["choices"][0]["delta"]["content"] = text
+    chunk["choices"][0]["delta"] = {field: text}
     return b"data: " + json.dumps(chunk, separators=(",", ":")).encode()
+
+
+def _rounds_since_the_prompt(body: dict[str, Any]) -> int:
+    roles = [message["role"] for message in body["messages"]]
+    return roles[len(roles) - roles[::-1].index("user") :].count("assistant")
+
+
+def _call_frames(calls: list[tuple[str, Any]]) -> list[bytes]:
+    """The recorded call with other names and arguments; arguments that are text are written as they are."""
+    role, first, piece, *_, finish, done = _sample("tools.sse")
+    frames = [role]
+    for index, (name, arguments) in enumerate(calls):
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        for frame, function in ((first, {"name": name, "arguments": text[:1]}), (piece, {"arguments": text[1:]})):
+            chunk = json.loads(frame.removeprefix(b"data: "))
+            (call,) = chunk["choices"][0]["delta"]["tool_calls"]
+            call |= {"index": index, "function": function}
+            frames.append(b"data: " + json.dumps(chunk, separators=(",", ":")).encode())
+    return [*frames, finish, _sample("chat_stop_usage.sse")[-2], done]
 
 
 def _last_user_text(body: dict[str, Any]) -> str:

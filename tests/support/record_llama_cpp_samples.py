@@ -65,7 +65,9 @@ def main(model: Path) -> None:
         _record_chat()
         _record_error_in_stream()
         _record_tools()
+        _record_vectors()
         _record_load_failures(model.read_bytes())
+        _record_option_failures(model.read_bytes())
 
 
 def _record_chat() -> None:
@@ -80,6 +82,32 @@ def _record_chat() -> None:
         _chat("chat_progress.sse", "worker.sock", long, max_tokens=3, return_progress=True, stream_options=usage)
         _chat("overflow.json", "worker.sock", _user("word " * 3000))
         _chat("bad_request.json", "worker.sock", _user("hi"), n=9)
+        two = {"prompt": ["Count: 1, 2, 3,", "Once upon a"], "n": 2, "max_tokens": 3, "return_progress": True}
+        _save("completion_two_prompts.sse", _ask("worker.sock", "POST", "/v1/completions", ASK | two))
+        likely = {"prompt": "Count: 1, 2, 3,", "max_tokens": 2, "logprobs": 2}
+        _save("completion_logprobs.sse", _ask("worker.sock", "POST", "/v1/completions", ASK | likely))
+        _record_tokens()
+
+
+def _record_tokens() -> None:
+    messages = _user("Say hello in five words.")
+    asked: dict[str, tuple[str, dict[str, Any]]] = {
+        "tokenize.json": ("/tokenize", {"content": "hello world"}),
+        "detokenize.json": ("/detokenize", {"tokens": [28120, 905]}),
+        "apply_template.json": ("/apply-template", {"messages": messages}),
+        "input_tokens.json": ("/v1/chat/completions/input_tokens", {"messages": messages}),
+        "count_tokens.json": ("/v1/messages/count_tokens", {"messages": messages}),
+    }
+    for name, (path, body) in asked.items():
+        _save(name, _ask("worker.sock", "POST", path, body))
+
+
+def _record_vectors() -> None:
+    with _server([*_worker("model.gguf"), "--context=256", "--embedding", "--pooling=mean"]):
+        _save("embeddings.json", _ask("worker.sock", "POST", "/v1/embeddings", {"input": "a cat"}))
+    with _server([*_worker("model.gguf"), "--context=256", "--embedding", "--pooling=rank"]):
+        body = {"query": "a cat", "documents": ["a dog", "a tax form"]}
+        _save("rerank.json", _ask("worker.sock", "POST", "/v1/rerank", body))
 
 
 def _record_error_in_stream() -> None:
@@ -131,6 +159,24 @@ def _record_load_failures(model: bytes) -> None:
         path.unlink(missing_ok=True)
     too_much = [*_worker("model.gguf"), "--context=20000000"]
     _save("load_no_memory.txt", subprocess.run(too_much, capture_output=True, stdin=subprocess.DEVNULL).stderr)
+
+
+def _record_option_failures(model: bytes) -> None:
+    word = b"\x07\0\0\0\0\0\0\0science"
+    files = {
+        "draft.gguf": model.replace(word, word[:-1] + b"x"),
+        "template.jinja": b"{% for message in messages %}broken {{",
+        "projector.gguf": model[:3000],
+    }
+    for name, data in files.items():
+        Path(name).write_bytes(data)
+    for name, flag in (
+        ("load_other_vocabulary.txt", "--draft=draft.gguf"),
+        ("load_bad_template.txt", "--chat-template=template.jinja"),
+        ("load_bad_projector.txt", "--projector=projector.gguf"),
+    ):
+        command = [*_worker("model.gguf"), "--context=256", flag]
+        _save(name, subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).stderr)
 
 
 def _worker(model: str) -> list[str]:

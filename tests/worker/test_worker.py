@@ -12,6 +12,7 @@ import pytest
 
 from roci.engine.worker_process import WorkerOptions, WorkerProcess
 from roci.errors import BadModelFileError, LoadFailedError
+from roci.worker.flags import WorkerFlags
 from tests.support.workers import PATIENCE_S, ask_chat, chunks_of, open_reply, text_of
 
 SMALL = WorkerOptions(context_length=1024, parallel=2)
@@ -122,11 +123,14 @@ def test_the_help_describes_every_flag():
     help_text = subprocess.run(
         [sys.executable, "-m", "roci.worker", "--help"], capture_output=True, text=True, check=True
     ).stdout
-    for flag in ("model", "alias", "socket", "context", "parallel", "threads", "batch", "gpu-layers", "parent"):
-        assert f"--{flag}" in help_text
+    for name in WorkerFlags.__dataclass_fields__:
+        assert f"--{name.replace('_', '-')}" in help_text
 
 
-@pytest.mark.parametrize("flag", ["--context=0", "--parallel=x", "--gpu-layers=-2", "--socket=/no/ending"])
+WRONG = ("--context=0", "--parallel=x", "--gpu-layers=-2", "--socket=/no/ending", "--kv-type=q9", "--mmap=maybe")
+
+
+@pytest.mark.parametrize("flag", [*WRONG, "--rope-base=0", "--rope-scale=nan", "--seed=-1", "--pooling=max"])
 def test_flags_that_make_no_sense_are_refused(flag: str):
     command = [sys.executable, "-m", "roci.worker", "--model=m", "--alias=a", "--socket=x.sock", flag]
     done = subprocess.run(command, capture_output=True, text=True)

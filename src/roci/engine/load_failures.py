@@ -38,6 +38,40 @@ FILE_PATTERNS: Final[tuple[tuple[str, str, str], ...]] = (
 )
 """Pattern, `BadModelFileError.reason`, and what is said of the file."""
 
+OPTION_PATTERNS: Final[tuple[tuple[str, str, str], ...]] = (
+    (
+        r"target and draft vocabs are not compatible|draft model vocab type must match|draft model .*vocab",
+        "cannot be drafted for by that model: its vocabulary is another",
+        "Take a draft model of the same family.",
+    ),
+    (
+        r"The engine cannot speculate with this model",
+        "cannot be used with speculation",
+        "Leave draft_model and speculation out.",
+    ),
+    (
+        r"The system does not allow to lock|failed to mlock",
+        "cannot be locked in memory: the system does not allow it",
+        "Raise the limit (ulimit -l unlimited), or leave use_mlock out.",
+    ),
+    (
+        r"chat template parsing error|failed to initialize chat template",
+        "has a chat template that is not valid Jinja, or uses what the engine does not know",
+        "Give another one as chat_template.",
+    ),
+    (
+        r"failed to load multimodal model|Failed to load CLIP model",
+        "has a projector (mmproj) that the engine cannot load",
+        "Take the projector that was published with this model.",
+    ),
+    (
+        r"quantized V cache requires flash_attn|V cache quantization requires flash_attn",
+        "cannot have a quantized KV cache without flash attention",
+        "Take kv_cache_type f16, or leave flash_attention out.",
+    ),
+)
+"""Pattern, what is said of the model, and what to do."""
+
 FILE_HINTS: Final = {
     "unknown_architecture": "Update the engine (pip install -U xllamacpp), or take another model.",
     "missing": "See which models are there: roci models",
@@ -60,6 +94,9 @@ def load_failure(
     free_bytes: int | None = None,
 ) -> LoadFailedError:
     """The error for a worker that ended with `exit_code` before it was ready."""
+    for pattern, words, hint in OPTION_PATTERNS:
+        if _first_match(pattern, log_tail):
+            return LoadFailedError(f"The model {key} {words}.", key=key, log_tail=log_tail, hint=hint)
     for pattern, reason, words in FILE_PATTERNS:
         match = _first_match(pattern, log_tail)
         if match:

@@ -15,23 +15,25 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import msgspec
 
-from roci.engine.cores import default_threads
-from roci.engine.gguf_header import GgufHeader, read_header
+from roci.engine.gguf_header import GgufHeader
 from roci.engine.load_failures import how_it_ended, load_failure
-from roci.engine.memory import MemoryFit, fit, free_memory_bytes
-from roci.engine.shards import check_shards, size_bytes
+from roci.engine.load_plan import LoadPlan, plan_load
+from roci.engine.load_watch import LoadWatch
+from roci.engine.memory import MemoryFit, claimed_bytes, free_memory_bytes, resident
+from roci.engine.pipe_lines import lines_of
 from roci.engine.socket_folder import SocketFolder
+from roci.engine.worker_flags import CHAT_TEMPLATE_NAME, worker_flags
+from roci.engine.worker_options import WorkerOptions, WorkerReady
 from roci.errors import WorkerDiedError
 
 LOG_TAIL_LINES: Final = 40
-LINE_LIMIT_BYTES: Final = 8192
 STOP_WAIT_S: Final = 10.0
 LOG_END_WAIT_S: Final = 2.0
 # -P: a file of the user's working directory must not stand in for a module of ours.
@@ -40,67 +42,23 @@ WORKER_COMMAND: Final = (sys.executable, "-P", "-m", "roci.worker")
 _log = logging.getLogger(__name__)
 
 
-class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model is to be loaded."""
-
-    context_length: int | None = None
-    """Tokens for each slot; None: the model's own limit, at most 8,192."""
-    parallel: int = 4
-    """Slots, at most; fewer where memory is short."""
-    threads: int | None = None
-    """Threads that compute; None: usable cores minus one, at least 1."""
-    n_batch: int | None = None
-    """Prompt tokens computed in one step, for which a neighbour's stream pauses; None: 64 on a CPU, 512 with a GPU."""
-    n_gpu_layers: int = -1
-    """Layers on a GPU; 0: none, -1: all."""
-
-
-class WorkerReady(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker's own report, once it can answer."""
-
-    address: str
-    """`unix://` and the socket's path."""
-    load_time_s: float
-    context_length: int
-    """Tokens for each slot."""
-    parallel: int
-    threads: int
-    supports_tools: bool
-    """Whether the chat template can show tools to the model."""
-    supports_vision: bool
-    supports_system: bool
-    chat_template: bool
-    engine: str
-    gpus: tuple[str, ...] = ()
-    """The GPUs that the engine may use; empty where it computes on the CPU."""
-    pid: int = 0
-
-    @property
-    def socket_path(self) -> Path:
-        return Path(self.address.removeprefix("unix://"))
-
-
 class WorkerProcess:
     """One child with one model. `start` makes it and `stop` ends it; a worker that is never stopped ends with us."""
 
     key: str
-    path: Path
-    header: GgufHeader
     options: WorkerOptions
-    memory: MemoryFit
-    """What the model was given, and what it is thought to take."""
+    plan: LoadPlan
+    """The files that are loaded, and what the model was given."""
     ready: Future[WorkerReady]
     """Resolved once the worker can answer; fails with a `LoadFailedError` or `WorkerDiedError`."""
     exited: Future[int]
     """The exit status, negative for a signal, once the process is gone and tidied up after."""
 
-    def __init__(self, key: str, path: Path, options: WorkerOptions, header: GgufHeader, memory: MemoryFit) -> None:
+    def __init__(self, key: str, options: WorkerOptions, plan: LoadPlan) -> None:
         """Use `start`."""
         self.key = key
-        self.path = path
         self.options = options
-        self.header = header
-        self.memory = memory
+        self.plan = plan
         self.ready = Future()
         self.exited = Future()
         # Running futures cannot be cancelled, so that one waiter that gives up takes nothing from the others.
@@ -119,25 +77,40 @@ class WorkerProcess:
         *,
         command: Sequence[str] | None = None,
         on_log: Callable[[str], None] | None = None,
+        on_progress: Callable[[float], None] | None = None,
+        claimed_bytes: int = 0,
     ) -> WorkerProcess:
         """Starts a worker that loads the model at `path`; returns at once, see `ready`.
 
         Args:
             command: what to run instead of our own worker; the same flags are added to it.
             on_log: called with each line of the worker's log, in a thread of ours.
+            on_progress: called with the load's ratio while it rises from 0 towards 1, in a thread of ours, and never
+                once `ready` is resolved. It is the memory that the worker holds, against what it is thought to take.
+            claimed_bytes: memory that looks free, but is promised to others.
 
         Raises:
-            BadModelFileError: the file's header says that it cannot be loaded.
+            BadModelFileError: a file's header says that it cannot be loaded.
             NotEnoughMemoryError: not even one slot fits into the memory that is free.
+            UsageError: options that exclude each other, or the engine does not have.
         """
-        path = path.resolve()
-        header = read_header(path, key=key)
-        check_shards(path, key)
-        size, free = size_bytes(path), free_memory_bytes()
-        memory = fit(header, size, free, options.context_length, options.parallel, key=key)
-        worker = cls(key, path, options, header, memory)
-        worker._spawn(command or WORKER_COMMAND, on_log)
+        plan = plan_load(key, path, options, max(0, free_memory_bytes() - claimed_bytes))
+        worker = cls(key, options, plan)
+        worker._spawn(command or WORKER_COMMAND, on_log, on_progress)
         return worker
+
+    @property
+    def path(self) -> Path:
+        return self.plan.path
+
+    @property
+    def header(self) -> GgufHeader:
+        return self.plan.header
+
+    @property
+    def memory(self) -> MemoryFit:
+        """What the model was given, and what it is thought to take."""
+        return self.plan.memory
 
     @property
     def pid(self) -> int:
@@ -147,6 +120,18 @@ class WorkerProcess:
     def stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._stopping.is_set()
+
+    def unclaimed_bytes(self) -> int:
+        """Memory that the system counts as free although this worker has mapped it, or will still take it."""
+        now = None if self.exited.done() else resident(self.pid)
+        if now is None:
+            return 0
+        return claimed_bytes(
+            self.memory.needed_bytes,
+            now,
+            is_loaded=self._watch.is_over,
+            weights_bytes=0 if self.options.use_mlock else self.plan.files_bytes,
+        )
 
     def log_tail(self) -> tuple[str, ...]:
         """The last 40 lines of the worker's log, oldest first."""
@@ -184,11 +169,19 @@ class WorkerProcess:
         if threading.current_thread() is not self._waiter and self._waiter.is_alive():
             self._waiter.join(STOP_WAIT_S)
 
-    def _spawn(self, command: Sequence[str], on_log: Callable[[str], None] | None) -> None:
+    def _spawn(
+        self,
+        command: Sequence[str],
+        on_log: Callable[[str], None] | None,
+        on_progress: Callable[[float], None] | None,
+    ) -> None:
         self._folder = SocketFolder()
         try:
+            if self.options.chat_template is not None:
+                # Too long for a command line, and nothing for other users' eyes.
+                (self._folder.path / CHAT_TEMPLATE_NAME).write_text(self.options.chat_template, encoding="utf-8")
             self._process = subprocess.Popen(
-                [*command, *self._flags()],
+                [*command, *worker_flags(self.key, self.options, self.plan, self._folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -201,30 +194,14 @@ class WorkerProcess:
         name = f"roci-worker-{self._process.pid}"
         self._logger = threading.Thread(target=self._read_log, args=(on_log,), name=f"{name}-log", daemon=True)
         self._waiter = threading.Thread(target=self._wait, name=f"{name}-wait", daemon=True)
+        self._watch = LoadWatch(self._process.pid, self.memory.needed_bytes, on_progress or _unheard)
         _workers.add(self)
         self._logger.start()
         self._waiter.start()
 
-    def _flags(self) -> list[str]:
-        flags = {
-            "--model": self.path,
-            "--alias": self.key,
-            "--socket": self._folder.socket_path,
-            "--context": self.memory.context_length,
-            "--parallel": self.memory.parallel,
-            "--threads": self.options.threads or default_threads(),
-            "--gpu-layers": self.options.n_gpu_layers,
-            "--parent": os.getpid(),
-        }
-        # One word each: a value that begins with a dash is still a value.
-        if self.options.n_batch is not None:
-            flags["--batch"] = self.options.n_batch
-        words = [f"{name}={value}" for name, value in flags.items()]
-        return [*words, "--embedding"] if self.header.is_embedding else words
-
     def _read_log(self, on_log: Callable[[str], None] | None) -> None:
         assert self._process.stderr is not None
-        for line in _lines(self._process.stderr):
+        for line in lines_of(self._process.stderr):
             self._log_tail.append(line)
             if on_log is None:
                 continue
@@ -240,9 +217,10 @@ class WorkerProcess:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        for line in _lines(process.stdout):
+        for line in lines_of(process.stdout):
             self._note_ready(line)
         code = process.wait()
+        self._watch.end()
         self._logger.join(LOG_END_WAIT_S)  # the log's last lines say why
         process.stdin.close()
         process.stdout.close()
@@ -261,6 +239,7 @@ class WorkerProcess:
             self._log_tail.append(line)
             return
         if not self.ready.done():
+            self._watch.end()
             self.ready.set_result(msgspec.structs.replace(ready, pid=self._process.pid))
 
     def _failure(self, code: int) -> Exception:
@@ -283,18 +262,8 @@ class WorkerProcess:
         self._folder.release()
 
 
-def _lines(pipe: IO[bytes]) -> Iterator[str]:
-    """Lines without their ends; a line that is too long comes in pieces."""
-    rest = b""
-    while piece := os.read(pipe.fileno(), LINE_LIMIT_BYTES):
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
-            yield line.decode(errors="replace").rstrip("\r")
-        if len(rest) >= LINE_LIMIT_BYTES:
-            yield rest.decode(errors="replace")
-            rest = b""
-    if rest:
-        yield rest.decode(errors="replace")
+def _unheard(_: float) -> None:
+    """Nobody wants to know."""
 
 
 def _kill_group(pid: int) -> None:

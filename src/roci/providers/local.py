@@ -12,8 +12,9 @@ import msgspec
 
 from roci.config import RociConfig
 from roci.engine.extras import need_engine
-from roci.engine.gguf_header import read_header
 from roci.engine.library import LocalModel, find_model, models_on_disk
+from roci.engine.model_facts import read_sound_facts
+from roci.engine.settings_files import settings_at
 from roci.engine.worker_process import WorkerOptions, WorkerProcess, WorkerReady
 from roci.errors import (
     ConnectionLostError,
@@ -35,7 +36,7 @@ from roci.types.settings import Timeouts
 _ADDRESS = "http://worker"
 _EXIT_WAIT_S = 2.0
 # One slot loads several times faster than four, and most programs ask one thing at a time.
-_OPTIONS = WorkerOptions(parallel=1)
+_DEFAULTS = {"parallel": 1}
 
 
 class LocalProvider(OpenAICompatibleProvider):
@@ -46,12 +47,13 @@ class LocalProvider(OpenAICompatibleProvider):
 
     Args:
         model: a model's key (`roci models` lists them), or the path of a GGUF file.
-        options: context, slots, threads, GPU layers. By default one slot, so that calls made at once are answered one
-            after the other, and the rest fits the model and the machine.
+        options: context, slots, threads, GPU layers. By default what the environment and the files of settings say
+            (`roci config show`), but one slot, so that calls made at once are answered one after the other.
         timeouts: for every call that does not bring its own. The load counts as part of the first token.
 
     Raises:
         ModelNotFoundError: no such model on this machine.
+        ConfigError: a file of settings cannot be used.
     """
 
     name = "local"
@@ -68,11 +70,10 @@ class LocalProvider(OpenAICompatibleProvider):
         config = config or RociConfig.from_env()
         super().__init__(model, base_url=_ADDRESS, timeouts=timeouts, config=config)
         self._home = config.home
-        options = options or _OPTIONS
         if is_shared:
             self._engine = _shared_engine(config.home, self.model_id, options)
         else:
-            self._engine = _Engine(find_model(config.home, self.model_id, paths=True), options)
+            self._engine = _Engine(config.home, find_model(config.home, self.model_id, paths=True), options)
         self._found = self._engine.model
         # The worker answers under the key; asking by another of its names is not a substitution.
         self.model_id = self._found.key
@@ -122,23 +123,7 @@ class LocalProvider(OpenAICompatibleProvider):
         Raises:
             BadModelFileError: the file cannot be loaded.
         """
-        header = read_header(self._found.path)
-        ready = self._engine.ready_now()
-        limit = header.context_limit_tokens or ModelCapabilities().context_length
-        return msgspec.structs.replace(
-            self._info(self._found),
-            kind="embedding" if header.is_embedding else "llm",
-            display_name=header.name or "",
-            architecture=header.architecture,
-            quantization=header.quantization or "",
-            max_context_length=header.context_limit_tokens,
-            capabilities=ModelCapabilities(
-                tools=ready.supports_tools if ready else bool(header.chat_template and "tools" in header.chat_template),
-                json_schema=not header.is_embedding,
-                vision=bool(ready and ready.supports_vision),
-                context_length=ready.context_length if ready else limit,
-            ),
-        )
+        return self._info(msgspec.structs.replace(self._found, facts=read_sound_facts(self._found.path)))
 
     async def adescribe(self) -> ModelInfo:
         """What the model's file says of it, and what its worker was given if there is one.
@@ -157,6 +142,10 @@ class LocalProvider(OpenAICompatibleProvider):
         return await (await self._engine.aconnect(self._timeouts.first_token_s)).of_this_loop()
 
     def _body(self, request: CheckedRequest, *, stream: bool) -> dict[str, Any]:
+        sampling = self._engine.sampling
+        missing = {name: value for name, value in sampling.items() if getattr(request.settings, name) is None}
+        if missing:
+            request = msgspec.structs.replace(request, settings=msgspec.structs.replace(request.settings, **missing))
         # Progress makes the worker's stream begin with the prompt, which is how it notices in prefill that we left.
         return super()._body(request, stream=stream) | {"return_progress": True}
 
@@ -188,12 +177,26 @@ class LocalProvider(OpenAICompatibleProvider):
 
     def _info(self, model: LocalModel) -> ModelInfo:
         ready = self._engine.ready_now() if model.path == self._found.path else None
+        limit = model.facts.max_context_length
         return ModelInfo(
             key=model.key,
+            kind=model.kind,
+            display_name=model.facts.name,
             publisher=model.publisher,
+            architecture=model.facts.architecture,
+            quantization=model.facts.quantization,
             size_bytes=model.size_bytes,
+            max_context_length=limit,
             loaded_context_length=ready.context_length if ready else None,
             is_loaded=ready is not None,
+            capabilities=ModelCapabilities(
+                tools=ready.supports_tools if ready else model.abilities.tools,
+                json_schema=model.kind == "llm",
+                vision=ready.supports_vision if ready else model.has_vision,
+                reasoning=bool(model.abilities.reasoning_options),
+                system_messages=model.abilities.system,
+                context_length=ready.context_length if ready else limit or ModelCapabilities().context_length,
+            ),
             source=str(model.path),
         )
 
@@ -214,9 +217,12 @@ def _death(worker: WorkerProcess, failure: RociError) -> RociError:
 class _Engine:
     """At most one worker for one model file, started when it is first needed and again when it has died."""
 
-    def __init__(self, model: LocalModel, options: WorkerOptions) -> None:
+    def __init__(self, home: Path, model: LocalModel, asked: WorkerOptions | None) -> None:
         self.model = model
-        self.options = options
+        self.asked = asked
+        settings = settings_at(home, model.key, model.facts.max_context_length, defaults=_DEFAULTS)
+        self.options = asked or settings.worker_options(lambda key: find_model(home, key, paths=True).path)
+        self.sampling = settings.sampling()
         self._lock = threading.Lock()
         self.worker: WorkerProcess | None = None
         self.connections: Connections | None = None
@@ -290,11 +296,11 @@ class _Engine:
             return self.connections
 
 
-_shared_engines: dict[tuple[Path, str, WorkerOptions], _Engine] = {}
+_shared_engines: dict[tuple[Path, str, WorkerOptions | None], _Engine] = {}
 _shared_lock = threading.Lock()
 
 
-def _shared_engine(home: Path, name: str, options: WorkerOptions) -> _Engine:
+def _shared_engine(home: Path, name: str, options: WorkerOptions | None) -> _Engine:
     """The engine that all selector strings for one file have in common; it lasts as long as the program.
 
     The disk is searched when a name is first used, not at each call: a call may come from an event loop.
@@ -303,6 +309,6 @@ def _shared_engine(home: Path, name: str, options: WorkerOptions) -> _Engine:
         engine = _shared_engines.get((home, name, options))
         if engine is None or not engine.model.path.is_file():
             model = find_model(home, name, paths=True)
-            known = (other for other in _shared_engines.values() if (other.model, other.options) == (model, options))
-            engine = _shared_engines[home, name, options] = next(known, None) or _Engine(model, options)
+            known = (other for other in _shared_engines.values() if (other.model, other.asked) == (model, options))
+            engine = _shared_engines[home, name, options] = next(known, None) or _Engine(home, model, options)
         return engine

@@ -4,84 +4,73 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
 from typing import Final
 
-from roci.engine.library import LocalModel
-from roci.engine.worker_process import WorkerOptions, WorkerProcess, WorkerReady
-from roci.errors import LoadFailedError, RociError, WorkerDiedError
-from roci.server.pool.decide import decide, shutting_down
+from msgspec.structs import replace
+
+from roci.engine.worker_options import WorkerReady, check_options
+from roci.errors import RociError
+from roci.server.pool.decide import decide
 from roci.server.pool.events import (
     Action,
     Asked,
     Closing,
     Event,
-    Exited,
     Grant,
     InMemory,
     Left,
     Limits,
     Loaded,
-    LoadFailed,
     PoolState,
     Refuse,
+    Short,
     Start,
     Stop,
+    Unload,
 )
+from roci.server.pool.expiry import Expiry
+from roci.server.pool.instance import Instance, InstanceState, free_id
+from roci.server.pool.listeners import LoadListeners, OnLoad
+from roci.server.pool.refusals import not_loaded, shutting_down, unloaded
+from roci.server.pool.worker import Starter, Worker
+from roci.wire.generation import LoadEvent, LoadProgress
 
-EXIT_WAIT_S: Final = 1.0
-
-_log = logging.getLogger(__name__)
-
-
-class Worker:
-    """One model's process, from its start to its exit, as the pool sees it."""
-
-    ready: WorkerReady
-    """Set before any request is let in."""
-
-    def __init__(self, model: LocalModel) -> None:
-        self.model = model
-        self.process: WorkerProcess | None = None
-        self.is_unwanted = False
-
-    @property
-    def key(self) -> str:
-        return self.model.key
-
-    async def death(self) -> WorkerDiedError:
-        """Why its connection broke; waits a moment for the exit status, which comes after the broken connection."""
-        assert self.process is not None
-        await asyncio.wait([asyncio.wrap_future(self.process.exited)], timeout=EXIT_WAIT_S)
-        return self.process.death()
+DRAIN_S: Final = 30.0
 
 
 class ModelPool:
-    """Models in memory. `start()` it on the loop that uses it, and `aclose()` it there."""
+    """Models in memory. Used, and closed with `aclose()`, on one event loop."""
 
-    def __init__(self, limits: Limits, options: WorkerOptions, command: Sequence[str] | None = None) -> None:
+    def __init__(self, limits: Limits, command: Sequence[str] | None = None) -> None:
+        """
+        Args:
+            command: what to run for each instance instead of our own worker, with the same flags.
+        """
         self.limits = limits
-        self._options = options
-        self._command = command
+        self._starter = Starter(command)
         self._state = PoolState()
         self._numbers = count(1)
+        self._asked: dict[int, Instance] = {}
         self._waiting: dict[int, asyncio.Future[Worker]] = {}
-        self._models: dict[str, LocalModel] = {}
+        self._listeners = LoadListeners()
         self._workers: dict[str, Worker] = {}
+        self._expiry = Expiry(self._tell)
         self._lives: set[asyncio.Task[None]] = set()
-        # Starting reads a header and stopping reaps a process: neither belongs on the loop, and neither may
-        # wait behind other work's threads.
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="roci-pool")
         self._is_empty = asyncio.Event()
         self._is_empty.set()
 
     @property
     def models(self) -> dict[str, InMemory]:
-        """Key -> how it stands with each model that has a process."""
+        """Id -> what the decisions know of each instance in memory, in the order in which they were started."""
         return self._state.models
+
+    @property
+    def instances(self) -> list[InstanceState]:
+        """Every instance that is loading, in memory or on its way out, in load order."""
+        return [self._describe(name) for name in self._state.models]
 
     @property
     def queue_length(self) -> int:
@@ -93,35 +82,125 @@ class ModelPool:
         return sum(len(model.running) for model in self._state.models.values())
 
     @property
+    def can_load(self) -> bool:
+        """Whether a request for a model that is not in memory would have it loaded without waiting for answers."""
+        on_demand = [model for model in self._state.models.values() if model.is_on_demand]
+        has_room = len(on_demand) < self.limits.max_loaded
+        has_victim = any(model.is_idle for model in on_demand) and not self._state.queue
+        return not self._state.is_closing and (has_room or has_victim)
+
+    @property
     def is_closing(self) -> bool:
         return self._state.is_closing
 
-    def loaded(self, key: str) -> WorkerReady | None:
-        """What the worker of `key` said of itself; None where it is not ready."""
-        model = self._state.models.get(key)
-        return self._workers[key].ready if model is not None and model.phase == "ready" else None
+    def get(self, instance_id: str) -> InstanceState | None:
+        """The instance of this very id, if it takes requests or will."""
+        model = self._state.models.get(instance_id)
+        if model is None or model.is_leaving or model.phase == "stopping":
+            return None
+        return self._describe(instance_id)
+
+    @property
+    def open_instances(self) -> list[Instance]:
+        """Those that take requests or will, in load order; every request asks for them."""
+        return [
+            self._workers[name].instance
+            for name, model in self._state.models.items()
+            if not model.is_leaving and model.phase != "stopping"
+        ]
+
+    def loaded(self, instance_id: str) -> WorkerReady | None:
+        """What the worker of an instance said of itself; None where it is not ready."""
+        model = self._state.models.get(instance_id)
+        return self._workers[instance_id].ready if model is not None and model.phase == "ready" else None
 
     @contextlib.asynccontextmanager
-    async def place(self, model: LocalModel, slots: int = 1) -> AsyncIterator[Worker]:
-        """Waits for a place in `model`, which is loaded if need be; the place is free again at the end of the block.
+    async def place(self, instance: Instance, slots: int = 1, on_load: OnLoad | None = None) -> AsyncIterator[Worker]:
+        """Waits for a place in `instance`, which is loaded if need be; the place is free again at the block's end.
+
+        If the id is in memory already, that one is taken, with the options and ttl that it was loaded with.
 
         Args:
             slots: answers that the request wants at once.
+            on_load: told of the load, if the request waits for one. It must not raise.
 
         Raises:
             LoadFailedError: the model cannot be loaded.
-            ServerBusyError: the queue is full, or the gateway is shutting down.
+            UsageError: its options exclude each other.
+            ServerBusyError: the queue is full, the gateway is shutting down, or somebody unloaded the instance.
         """
         request = next(self._numbers)
         granted: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         self._waiting[request] = granted
-        self._models[model.key] = model
-        self._tell(Asked(request, model.key, slots))
+        self._asked[request] = instance
+        if on_load is not None:
+            self._listeners.add(request, instance.id, on_load)
+        self._tell(Asked(request, instance.id, slots, instance.is_on_demand))
+        if instance.id in self._workers and self._state.models[instance.id].phase in ("loading", "short"):
+            self._listeners.progressed(instance.id, self._workers[instance.id].progress_ratio)
+        worker: Worker | None = None
         try:
-            yield await granted
+            worker = await granted
+            yield worker
         finally:
+            if worker is not None:
+                worker.last_used_at = time.time()
             self._waiting.pop(request, None)
+            self._asked.pop(request, None)
+            self._listeners.remove(request)
             self._tell(Left(request))
+
+    def new_id(self, instance: Instance) -> str:
+        """The id that `load` would give to `instance` at this moment.
+
+        Raises:
+            BadRequestError: the id that it has is taken, blank, too long or unprintable.
+        """
+        return free_id(instance, {*self._state.models, *(waiting.id for waiting in self._state.queue)})
+
+    async def load(self, instance: Instance, on_progress: Callable[[float], None] | None = None) -> InstanceState:
+        """Loads a model because somebody said so: it takes no on-demand place, and is never stopped for another.
+
+        Cancelling stops the load. A model that is in memory already gets another instance.
+
+        Args:
+            instance: an empty id is chosen here; `is_on_demand` does not count.
+            on_progress: called with the load's ratio, from 0 to 1. It must not raise.
+
+        Raises:
+            BadRequestError: the id is taken, empty or too long.
+            LoadFailedError: the model cannot be loaded.
+            UsageError: its options exclude each other.
+            ServerBusyError: the queue is full, or the gateway is shutting down.
+        """
+        check_options(instance.options)
+        instance = replace(instance, id=self.new_id(instance), is_on_demand=False)
+
+        def tell(event: LoadEvent) -> None:
+            if on_progress is not None and isinstance(event, LoadProgress):
+                on_progress(event.ratio)
+
+        async with self.place(instance, slots=0, on_load=tell):
+            return self._describe(instance.id)
+
+    async def unload(self, instance_id: str, drain_s: float = DRAIN_S) -> None:
+        """Takes an instance out of memory; returns when its process is gone.
+
+        Args:
+            drain_s: seconds that the answers in progress may still take; then they are broken off.
+
+        Raises:
+            ModelNotFoundError: there is no such instance.
+        """
+        if instance_id not in self._state.models:
+            raise not_loaded(instance_id, tuple(self._state.models))
+        worker = self._workers[instance_id]
+        self._tell(Unload(instance_id, unloaded(instance_id)))
+        try:
+            await asyncio.wait_for(worker.gone.wait(), drain_s)
+        except TimeoutError:
+            self._starter.stop(worker)
+            await worker.gone.wait()
 
     def close(self) -> None:
         """Takes no more requests and refuses those that wait. Workers end as they fall idle."""
@@ -134,20 +213,33 @@ class ModelPool:
     async def stop_workers(self) -> None:
         """Ends every worker now, whatever it is doing."""
         for worker in list(self._workers.values()):
-            self._stop(worker)
+            self._starter.stop(worker)
         await self.wait_until_empty()
 
     async def aclose(self) -> None:
-        """The end: no worker, thread or socket is left behind."""
+        """The end: no worker, thread, timer or socket is left behind."""
         self.close()
         await self.stop_workers()
         await asyncio.gather(*self._lives)
-        self._threads.shutdown()
+        self._expiry.close()
+        self._starter.close()
+
+    def _describe(self, name: str) -> InstanceState:
+        model = self._state.models[name]
+        remaining_s = self._expiry.remaining_s(name, model)
+        return self._workers[name].state(
+            model,
+            queued=sum(waiting.id == name for waiting in self._state.queue),
+            expires_at=None if remaining_s is None else time.time() + remaining_s,
+        )
 
     def _tell(self, event: Event) -> None:
         self._state, actions = decide(self._state, event, self.limits)
         for action in actions:
             self._perform(action)
+        self._expiry.follow(self._state.models, lambda name: self._workers[name].instance.ttl_s)
+        for name in [name for name in self._workers if name not in self._state.models]:
+            self._workers.pop(name).gone.set()  # it waited for memory, and nobody wants it any more
         if self._state.models:
             self._is_empty.clear()
         else:
@@ -155,17 +247,15 @@ class ModelPool:
 
     def _perform(self, action: Action) -> None:
         match action:
-            case Grant(request, key):
-                self._answer(request, self._workers[key])
+            case Grant(request, name):
+                self._workers[name].last_used_at = time.time()
+                self._answer(request, self._workers[name])
             case Refuse(request, error):
                 self._answer(request, error)
-            case Start(key):
-                worker = self._workers[key] = Worker(self._models[key])
-                life = asyncio.get_running_loop().create_task(self._live(worker), name=f"worker of {key}")
-                self._lives.add(life)
-                life.add_done_callback(self._lives.discard)
-            case Stop(key):
-                self._stop(self._workers[key])
+            case Start(name):
+                self._start(name)
+            case Stop(name):
+                self._starter.stop(self._workers[name])
 
     def _answer(self, request: int, answer: Worker | RociError) -> None:
         waiting = self._waiting.pop(request)
@@ -176,44 +266,31 @@ class ModelPool:
         else:
             waiting.set_exception(answer)
 
-    def _stop(self, worker: Worker) -> None:
-        worker.is_unwanted = True
-        if worker.process is not None:
-            self._threads.submit(worker.process.stop)
+    def _start(self, name: str) -> None:
+        worker = self._workers.get(name)
+        if worker is None:
+            # The oldest that waits for it causes the load, so that its options and ttl are those in force.
+            request = next(waiting.request for waiting in self._state.queue if waiting.id == name)
+            worker = self._workers[name] = Worker(self._asked[request])
+        self._listeners.progressed(name, 0.0)
+        life = asyncio.get_running_loop().create_task(self._live(worker), name=f"worker of {name}")
+        self._lives.add(life)
+        life.add_done_callback(self._lives.discard)
 
     async def _live(self, worker: Worker) -> None:
-        """A worker's whole life, and the only teller of its events."""
-        error: RociError | None = None
-        try:
-            await self._load(worker)
-            assert worker.process is not None
-            await asyncio.wrap_future(worker.process.exited)
-            if not worker.is_unwanted:
-                _log.warning("%s", worker.process.death())
-        except RociError as failure:
-            error = failure
-            if not worker.is_unwanted:
-                _log.warning("Loading %s failed: %s", worker.key, failure)
-        except Exception as failure:  # noqa: BLE001 - logged, and told to all who wait for the model
-            _log.exception("Loading %s failed.", worker.key)
-            error = LoadFailedError(f"The model {worker.key} could not be loaded: {failure}", key=worker.key)
-            error.__cause__ = failure
-        finally:
-            del self._workers[worker.key]
-        self._tell(Exited(worker.key) if error is None else LoadFailed(worker.key, error))
+        event = await worker.live(self._starter, self._heard_progress, self._heard_ready)
+        if not isinstance(event, Short):
+            del self._workers[worker.id]
+        self._tell(event)
+        if self._workers.get(worker.id) is not worker:
+            worker.gone.set()
 
-    async def _load(self, worker: Worker) -> None:
-        loop = asyncio.get_running_loop()
-        worker.process = process = await loop.run_in_executor(self._threads, self._start_process, worker.model)
-        if worker.is_unwanted:
-            self._stop(worker)
-        try:
-            worker.ready = await asyncio.wrap_future(process.ready)
-        except BaseException:
-            await loop.run_in_executor(self._threads, process.stop)
-            raise
-        _log.info("Loaded %s in %.1f s.", worker.key, worker.ready.load_time_s)
-        self._tell(Loaded(worker.key, worker.ready.parallel))
+    def _heard_progress(self, worker: Worker, ratio: float) -> None:
+        worker.progress_ratio = max(worker.progress_ratio, ratio)
+        if not worker.is_unwanted:
+            self._listeners.progressed(worker.id, worker.progress_ratio)
 
-    def _start_process(self, model: LocalModel) -> WorkerProcess:
-        return WorkerProcess.start(model.key, model.path, self._options, command=self._command)
+    def _heard_ready(self, worker: Worker) -> None:
+        if not worker.is_unwanted:
+            self._listeners.ended(worker.id, worker.ready.load_time_s)
+        self._tell(Loaded(worker.id, worker.ready.parallel, worker.needed_bytes or 0))
