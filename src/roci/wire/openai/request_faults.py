@@ -1,14 +1,40 @@
-"""What is wrong with a request's body, told with the field's path."""
+"""Decoding a request's body, and what is wrong with it, told with the field's path."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from roci.errors import BadRequestError
+
+T = TypeVar("T")
+
+
+def decode_body(body: bytes, decoder: msgspec.json.Decoder[T], choices: Mapping[str, tuple[str, ...]]) -> T:
+    """What `decoder` makes of a request's body.
+
+    Args:
+        choices: a field's path without positions -> the values that it takes, for the message.
+
+    Raises:
+        BadRequestError: `.param` is the path of the field at fault (`messages[0].role`), None where there is none.
+    """
+    if not body.strip():
+        raise invalid("The request has no body; it takes a JSON object.", code="empty_body")
+    try:
+        body.decode()  # the decoder does not look into the fields that it skips
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise validation_fault(error, choices) from error
+    except msgspec.DecodeError as error:
+        raise json_fault(error, body) from error
+    except UnicodeDecodeError as error:
+        raise invalid("The request's body is not UTF-8.", code="invalid_json") from error
+    except RecursionError as error:
+        raise invalid("The request's body is nested too deeply.", code="invalid_json") from error
 
 
 def invalid(message: str, param: str | None = None, *, code: str = "invalid_value", hint: str = "") -> BadRequestError:

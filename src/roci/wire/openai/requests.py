@@ -12,8 +12,9 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from roci.wire.openai.request_faults import invalid, json_fault, validation_fault
+from roci.wire.openai.request_faults import decode_body, invalid
 
 _TOKENS_LIMIT: Final = 2**31 - 1
 _STOP_LIMIT: Final = 64
@@ -24,39 +25,45 @@ ReasoningFormat = Literal["none", "auto", "deepseek", "deepseek-legacy"]
 TOOL_CHOICES: Final = ("auto", "none", "required")
 
 
-class ImageUrl(Struct):
+class ImageUrl(Struct, omit_defaults=True):
     url: str
 
 
-class ContentPart(Struct):
+class ContentPart(Struct, omit_defaults=True):
     """A piece of a message's content; `type` is text, image_url, input_audio or another that the worker knows."""
 
     type: str
     text: str | None = None
     image_url: ImageUrl | str | None = None
+    input_audio: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-class CalledFunction(Struct):
+class CalledFunction(Struct, omit_defaults=True):
     name: str
     arguments: str
 
 
-class AssistantToolCall(Struct):
+class AssistantToolCall(Struct, omit_defaults=True):
     function: CalledFunction
     id: str | None = None
     type: str | None = None
 
 
-class ChatMessage(Struct):
+class ChatMessage(Struct, omit_defaults=True):
     role: Role
     content: str | list[ContentPart] | None = None
     tool_calls: list[AssistantToolCall] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    reasoning_content: str | None = None
+    """An assistant's earlier thinking; templates that know what to do with it get it."""
 
 
-class FunctionSpec(Struct):
+class FunctionSpec(Struct, omit_defaults=True):
     name: Annotated[str, Meta(min_length=1)]
     description: str | None = None
     parameters: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class ToolSpec(Struct):
@@ -68,17 +75,30 @@ class NamedFunction(Struct):
     name: str
 
 
-class NamedTool(Struct):
-    type: Literal["function"]
+class NamedTool(Struct, tag_field="type", tag="function"):
+    """The one tool that must be called."""
+
     function: NamedFunction
 
 
-class JsonSchemaSpec(Struct):
+class AllowedTools(Struct):
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedTool], Meta(min_length=1)]
+
+
+class ToolChoiceAmong(Struct, tag_field="type", tag="allowed_tools"):
+    """Only some of the tools count for this request."""
+
+    allowed_tools: AllowedTools
+
+
+class JsonSchemaSpec(Struct, omit_defaults=True):
     schema: dict[str, Any]
     name: str | None = None
+    strict: bool | None = None
 
 
-class ResponseFormatSpec(Struct):
+class ResponseFormatSpec(Struct, omit_defaults=True):
     type: FormatKind
     json_schema: JsonSchemaSpec | None = None
 
@@ -92,10 +112,14 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Temperature = Annotated[float, Meta(ge=0, le=100)]
 
 
-class ChatRequest(Struct, kw_only=True):
-    """The body of `POST /v1/chat/completions`. A null means the same as a field that is absent."""
+class ChatRequest(Struct, kw_only=True, omit_defaults=True):
+    """The body of `POST /v1/chat/completions`, and what the other routes' bodies are turned into.
 
-    model: Annotated[str, Meta(min_length=1)]
+    A null means the same as a field that is absent.
+    """
+
+    model: str = ""
+    """An instance's id or a model's key; empty: the only one in memory, or else the only one there is."""
     messages: Annotated[list[ChatMessage], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -117,9 +141,19 @@ class ChatRequest(Struct, kw_only=True):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     tools: list[ToolSpec] | None = None
-    tool_choice: str | NamedTool | None = None
+    tool_choice: str | NamedTool | ToolChoiceAmong | None = None
+    """`none`, `auto`, `required`, a tool, or those that are allowed. Default auto where there are tools."""
+    parallel_tool_calls: bool | None = None
+    """False: one call at most in each answer. Default true."""
     response_format: ResponseFormatSpec | None = None
     reasoning_format: ReasoningFormat | None = None
+    reasoning_effort: str | None = None
+    """none, minimal, low, medium, high or xhigh; see `reasoning.py` for the other spellings that are understood."""
+    logit_bias: dict[str, float | bool] | list[tuple[int | str, float | bool]] | None = None
+    ttl: int | float | str | None = None
+    """Seconds that the model stays loaded after its last request, if this request loads it; LM Studio's own."""
+    draft_model: str | None = None
+    """A smaller model of the same vocabulary that proposes tokens, if this request loads the model; LM Studio's own."""
     return_progress: bool | None = None
     """llama.cpp's own: events that tell how far the prompt is computed."""
 
@@ -150,12 +184,12 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "response_format.type": get_args(FormatKind),
     "reasoning_format": get_args(ReasoningFormat),
     "tools.type": ("function",),
-    "tool_choice.type": ("function",),
+    "tool_choice.type": ("function", "allowed_tools"),
+    "tool_choice.allowed_tools.mode": ("auto", "required"),
 }
 """Field, without positions -> what it takes, for the message."""
 
 _decoder: Final = msgspec.json.Decoder(ChatRequest)
-_raw_decoder: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def decode_chat_request(body: bytes) -> ChatRequest:
@@ -164,40 +198,17 @@ def decode_chat_request(body: bytes) -> ChatRequest:
     Raises:
         BadRequestError: `.param` is the path of the field at fault (`messages[0].role`), None where there is none.
     """
-    if not body.strip():
-        raise invalid("The request has no body; it takes a JSON object.", code="empty_body")
-    try:
-        body.decode()  # the decoder does not look into the fields that it skips
-        request = _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise validation_fault(error, _CHOICES) from error
-    except msgspec.DecodeError as error:
-        raise json_fault(error, body) from error
-    except UnicodeDecodeError as error:
-        raise invalid("The request's body is not UTF-8.", code="invalid_json") from error
-    except RecursionError as error:
-        raise invalid("The request's body is nested too deeply.", code="invalid_json") from error
-    _check(request)
+    request = decode_body(body, _decoder, _CHOICES)
+    check_chat_request(request)
     return request
 
 
-def worker_body(body: bytes, request: ChatRequest, key: str) -> bytes:
-    """`body` as a worker is to see it: streamed, under the model's own name, all else as it came."""
-    fields = _raw_decoder.decode(body)
-    fields["model"] = _raw(key)
-    fields["stream"] = _raw(True)
-    fields["return_progress"] = _raw(True)  # a stream that has begun is one whose client can be missed
-    if not request.stream:
-        # The plain reply is put together from the stream and reports what was used.
-        fields["stream_options"] = _raw({"include_usage": True})
-    return msgspec.json.encode(fields)
+def check_chat_request(request: ChatRequest) -> None:
+    """Refuses what the types cannot say; also for a request that another dialect was turned into.
 
-
-def _raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))
-
-
-def _check(request: ChatRequest) -> None:
+    Raises:
+        BadRequestError: names the field.
+    """
     for name in ("max_tokens", "max_completion_tokens"):
         value = getattr(request, name)
         if value is not None and value != -1 and not 1 <= value <= _TOKENS_LIMIT:
@@ -276,6 +287,23 @@ def _check_tool_choice(request: ChatRequest) -> None:
         if choice == "required" and not names:
             raise invalid("tool_choice is required, but there are no tools.", "tool_choice")
         return
-    if choice.function.name not in names:
-        path = "tool_choice.function.name"
-        raise invalid(f"{path} is {choice.function.name!r}, which is not among tools.", path)
+    if isinstance(choice, ToolChoiceAmong):
+        chosen = [
+            (f"tool_choice.allowed_tools.tools[{position}].function.name", tool)
+            for position, tool in enumerate(choice.allowed_tools.tools)
+        ]
+    else:
+        chosen = [("tool_choice.function.name", choice)]
+    for path, tool in chosen:
+        if tool.function.name not in names:
+            raise invalid(f"{path} is {tool.function.name!r}, which is not among tools.", path)
+
+
+def with_allowed_tools_only(request: ChatRequest) -> ChatRequest:
+    """`request` with a choice among allowed tools carried out: the others are not there."""
+    choice = request.tool_choice
+    if not isinstance(choice, ToolChoiceAmong):
+        return request
+    names = {tool.function.name for tool in choice.allowed_tools.tools}
+    tools = [tool for tool in request.tools or () if tool.function.name in names]
+    return replace(request, tools=tools, tool_choice=choice.allowed_tools.mode)
