@@ -32,6 +32,10 @@ RociError
 │  │  └─ NotEnoughMemoryError       (.needed_bytes .free_bytes)
 │  └─ WorkerDiedError               (.exit_code)
 ├─ StarterModelError                the starter model could not be fetched (.log_tail)
+├─ DownloadError                    a model's file could not be downloaded (.file .done_bytes .total_bytes)
+│  ├─ DiskFullError                 (.needed_bytes .free_bytes)
+│  └─ CorruptDownloadError          what came is not the file that was announced (.expected .actual)
+├─ LibraryError                     a model's files could not be brought in, or removed (.path)
 └─ PortBusyError                    `roci serve` cannot have its port (.host .port .holder)
 
 ModelSubstitutedWarning (UserWarning)   another model answered than the one asked for
@@ -339,7 +343,7 @@ class BadModelFileError(LoadFailedError):
         super().__init__(message, **worker)
         self.path = path
         self.reason = reason
-        """`missing`, `not_gguf`, `old_format`, `truncated`, `unknown_architecture` or `damaged`."""
+        """`missing`, `not_gguf`, `not_a_projector`, `old_format`, `truncated`, `unknown_architecture` or `damaged`."""
 
 
 class NotEnoughMemoryError(LoadFailedError):
@@ -369,6 +373,53 @@ class StarterModelError(RociError):
         super().__init__(message, hint=hint)
         self.log_tail = log_tail
         """pip's last lines."""
+
+
+class DownloadError(RociError):
+    """A model's file could not be downloaded."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str = "",
+        done_bytes: int = 0,
+        total_bytes: int | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.file = file
+        self.done_bytes = done_bytes
+        """What has come and is kept, so that the next attempt goes on from there."""
+        self.total_bytes = total_bytes
+
+
+class DiskFullError(DownloadError):
+    """The disk has no room for what is still to come."""
+
+    def __init__(self, message: str, *, needed_bytes: int, free_bytes: int, **download: Any) -> None:
+        super().__init__(message, **download)
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+
+
+class CorruptDownloadError(DownloadError):
+    """What came is not the file that was announced."""
+
+    def __init__(self, message: str, *, expected: str = "", actual: str = "", **download: Any) -> None:
+        super().__init__(message, **download)
+        self.expected = expected
+        """The SHA-256 in hex, or the size in bytes, that was announced."""
+        self.actual = actual
+
+
+class LibraryError(RociError):
+    """A model's files could not be brought into roci's folder, or removed from it."""
+
+    def __init__(self, message: str, *, path: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+        """The file or folder at which it ended."""
 
 
 class PortBusyError(RociError):

@@ -44,16 +44,26 @@ class Gateway:
         """The error that a chat is refused with."""
         reply = self.client.post("/v1/chat/completions", content=body) if isinstance(body, bytes) else self.ask(body)
         assert reply.status_code == status, reply.text
-        assert set(reply.json()["error"]) == {"message", "type", "param", "code"}
+        assert {"message", "type", "param", "code"} <= set(reply.json()["error"])
         return reply.json()["error"]
 
     @contextmanager
-    def asking(self, body: dict[str, Any]) -> Iterator[http.client.HTTPConnection]:
+    def asking(self, body: dict[str, Any], path: str = "/v1/chat/completions") -> Iterator[http.client.HTTPConnection]:
         """A request whose reply is not waited for; the client leaves at the end of the block."""
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=PATIENCE_S)
-        connection.request("POST", "/v1/chat/completions", json.dumps(body))
+        connection.request("POST", path, json.dumps(body))
         try:
             yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def asking_raw(self, method: str, path: str) -> Iterator[http.client.HTTPResponse]:
+        """The reply to a path that is sent just as it is written."""
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=PATIENCE_S)
+        connection.request(method, path)
+        try:
+            yield connection.getresponse()
         finally:
             connection.close()
 
@@ -103,3 +113,18 @@ def gateway(make_gateway: GatewayMaker) -> Iterator[Gateway]:
     """A gateway with two slots for each model and one model in memory."""
     with make_gateway(parallel=2) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def lasting_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """As `gateway`, one for all tests of a file: for those that leave nothing behind which others could see."""
+    home = tmp_path_factory.mktemp("home")
+    for key in ("first", "second"):
+        write_tiny_gguf(model_file(home, key))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home / "user"))
+        with (
+            serve(home, worker_command=FAKE_WORKER, parallel=2) as served,
+            httpx2.Client(base_url=served.url, timeout=PATIENCE_S) as client,
+        ):
+            yield Gateway(served, home, client)

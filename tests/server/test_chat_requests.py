@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from roci.errors import BadRequestError
-from roci.wire.openai.requests import decode_chat_request, worker_body
+from roci.wire.openai.requests import decode_chat_request
 
 USER = {"role": "user", "content": "hi"}
 GOOD: dict[str, Any] = {"model": "m", "messages": [USER]}
@@ -31,7 +31,6 @@ def refused(body: dict[str, Any] | bytes) -> BadRequestError:
     ("fields", "param"),
     [
         ({"model": 1}, "model"),
-        ({"model": ""}, "model"),
         ({"model": None}, "model"),
         ({"messages": []}, "messages"),
         ({"messages": "hi"}, "messages"),
@@ -99,10 +98,9 @@ def test_a_field_that_cannot_be_used_is_named(fields: dict[str, Any], param: str
     assert param in error.message
 
 
-@pytest.mark.parametrize("name", ["model", "messages"])
-def test_a_field_that_is_missing_is_named(name: str):
-    error = refused({key: value for key, value in GOOD.items() if key != name})
-    assert (error.param, error.code) == (name, "missing_field")
+def test_a_field_that_is_missing_is_named():
+    error = refused({key: value for key, value in GOOD.items() if key != "messages"})
+    assert (error.param, error.code) == ("messages", "missing_field")
 
 
 @pytest.mark.parametrize(
@@ -147,19 +145,3 @@ def test_what_is_right_is_taken(fields: dict[str, Any]):
 
 def test_the_message_lists_what_a_field_takes():
     assert "user" in refused(GOOD | {"messages": [{"role": "robot", "content": ""}]}).message
-
-
-def test_the_workers_body_keeps_numbers_and_unknown_fields_as_they_were_written():
-    body = b'{"model": "M", "messages": [{"role": "user", "content": "hi"}], "x": 1.50, "seed": 12345678901234567890}'
-    sent = worker_body(body, decode_chat_request(body), "key")
-    assert b'"x":1.50' in sent
-    assert b'"seed":12345678901234567890' in sent
-    assert json.loads(sent)["model"] == "key"
-    assert json.loads(sent)["stream"] is True
-
-
-def test_a_field_that_comes_twice_counts_once():
-    body = b'{"model": "a", "stream": false, "messages": [{"role": "user", "content": "hi"}], "stream": true}'
-    request = decode_chat_request(body)
-    assert request.stream is True
-    assert worker_body(body, request, "key").count(b'"stream"') == 1

@@ -18,7 +18,7 @@ from roci.errors import (
     UsageError,
     WorkerDiedError,
 )
-from roci.server.error_replies import error_reply, stream_event
+from roci.server.error_replies import failure_of, shape_of
 
 
 @pytest.mark.parametrize(
@@ -37,36 +37,50 @@ from roci.server.error_replies import error_reply, stream_event
     ],
 )
 def test_each_error_has_its_status_type_and_code(error: RociError, status: int, kind: str, code: str | None):
-    reply = error_reply(error)
-    assert reply.status == status
-    assert json.loads(reply.body) == {"error": {"message": "x", "type": kind, "param": None, "code": code}}
+    failure = failure_of(error)
+    assert failure.status == status
+    told = json.loads(shape_of("/v1/chat/completions")(failure))
+    assert told == {"error": {"message": "x", "type": kind, "param": None, "code": code}}
 
 
 def test_the_hint_is_part_of_the_message():
-    assert json.loads(error_reply(RociError("No.", hint="Do this.")).body)["error"]["message"] == "No. Do this."
+    assert failure_of(RociError("No.", hint="Do this.")).message == "No. Do this."
 
 
 def test_the_field_is_the_param():
-    assert json.loads(error_reply(UsageError("x", field="a.b")).body)["error"]["param"] == "a.b"
+    assert failure_of(UsageError("x", field="a.b")).param == "a.b"
+
+
+def test_numbers_stand_beside_the_message():
+    failure = failure_of(ContextTooLongError("x", limit_tokens=5, given_tokens=9))
+    told = json.loads(shape_of("/v1/responses")(failure))["error"]
+    assert (told["limit_tokens"], told["given_tokens"]) == (5, 9)
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/v1/chat/completions", {"error": {"message", "type", "param", "code"}}),
+        ("/api/v0/models/x", {"error": {"message", "type", "param", "code"}}),
+        ("/api/v1/models", {"error": {"message", "type", "code"}}),
+        ("/v1/messages", {"type": "error", "error": {"message", "type", "code"}, "request_id": None}),
+    ],
+)
+def test_each_family_of_routes_has_its_own_shape(path: str, shape: dict[str, object]):
+    told = json.loads(shape_of(path)(failure_of(ModelNotFoundError("x", key="k"))))
+    assert {**told, "error": set(told["error"])} == shape
 
 
 def test_a_busy_server_says_when_to_come_back_in_whole_seconds():
-    assert error_reply(ServerBusyError("x", retry_after_s=1.2)).headers == {"retry-after": "2"}
+    assert failure_of(ServerBusyError("x", retry_after_s=1.2)).headers == {"retry-after": "2"}
 
 
 def test_a_load_that_failed_asks_not_to_be_repeated():
-    assert error_reply(LoadFailedError("x", key="k")).headers == {"x-should-retry": "false"}
+    assert failure_of(LoadFailedError("x", key="k")).headers == {"x-should-retry": "false"}
 
 
 def test_an_error_that_nobody_expected_is_logged_and_shows_nothing(caplog: pytest.LogCaptureFixture):
-    reply = error_reply(KeyError("a secret"))
-    assert reply.status == 500
-    assert b"secret" not in reply.body
+    failure = failure_of(KeyError("a secret"))
+    assert failure.status == 500
+    assert "secret" not in failure.message
     assert "a secret" in caplog.text
-
-
-def test_in_a_stream_an_error_is_one_event():
-    event = stream_event(WorkerDiedError("x", key="k"))
-    assert event.startswith(b'data: {"error":{')
-    assert event.endswith(b"}\n\n")
-    assert event.count(b"\n") == 2

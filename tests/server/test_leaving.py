@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.server.conftest import Gateway, GatewayMaker, chat
+from tests.support.compatibility import compatible
 from tests.support.workers import fake_log, wait_for_event, wait_until
 
 NEVER_READY = (sys.executable, "-c", "import time; time.sleep(3600)")
@@ -18,6 +19,7 @@ def starts(gateway: Gateway) -> int:
     return sum(note["event"] == "start" for note in fake_log(gateway.file("first")))
 
 
+@compatible("Every route", "closing the connection stops the answer", "better", "while the prompt is computed too")
 @either
 @pytest.mark.parametrize("phase", ["#prefill", "#slow"])
 def test_a_client_that_leaves_frees_its_slot(gateway: Gateway, stream: bool, phase: str):

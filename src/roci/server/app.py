@@ -1,10 +1,11 @@
-"""The gateway as an application: its routes, its error handlers, and the pool's life around them."""
+"""The gateway as an application: its routes, its error handlers, and the life of its parts around them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -13,9 +14,10 @@ from litestar.di import Provide
 from roci.server.access import AccessGuard
 from roci.server.error_replies import exception_handlers
 from roci.server.gateway import Gateway
-from roci.server.openapi import METHODS
+from roci.server.openapi import methods
+from roci.server.options import options_handlers
 from roci.server.request_log import RequestLog
-from roci.server.routes import openai_v1, status
+from roci.server.routes import OPERATIONS, ROUTE_MODULES
 from roci.server.settings import ServerSettings
 
 
@@ -28,30 +30,25 @@ def create_app(settings: ServerSettings, *, home: Path, worker_command: Sequence
     gateway = Gateway(settings, home, worker_command)
 
     @asynccontextmanager
-    async def pool_of_the_app(_: Litestar) -> AsyncIterator[None]:
+    async def life_of_the_gateway(_: Litestar) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            await gateway.pool.aclose()
+            await gateway.aclose()
 
+    handlers: list[Any] = [handler for module in ROUTE_MODULES for handler in module.HANDLERS]
+    handlers[:0] = options_handlers(handlers)  # first, or the framework makes its own
     app = Litestar(
-        route_handlers=[
-            openai_v1.list_models,
-            openai_v1.get_model,
-            openai_v1.chat_completions,
-            status.greet,
-            status.report_health,
-            status.describe_api,
-        ],
+        route_handlers=handlers,
         dependencies={"gateway": Provide(lambda: gateway, sync_to_thread=False)},
-        exception_handlers=exception_handlers(METHODS),
-        lifespan=[pool_of_the_app],
+        exception_handlers=exception_handlers(methods(OPERATIONS), as_lmstudio=settings.compat == "lmstudio"),
+        lifespan=[life_of_the_gateway],
         state=State({"gateway": gateway}),
         request_max_body_size=settings.max_body_mb * 1_000_000,
         openapi_config=None,
         logging_config=None,
     )
-    app.asgi_handler = AccessGuard(app.asgi_handler)
+    app.asgi_handler = AccessGuard(app.asgi_handler, settings, home)
     if settings.verbose:
         app.asgi_handler = RequestLog(app.asgi_handler)
     return app

@@ -1,102 +1,102 @@
-"""The models on disk as the gateway shows them. Reads files: call it in a thread."""
+"""The models on disk as the gateway shows them. Looks at files: call it in a thread."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Container, Iterable
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
-from roci.engine.gguf_header import read_header
-from roci.engine.library import LocalModel, find_model, models_on_disk
-from roci.errors import BadModelFileError
+from roci.engine.header_cache import HeaderCache
+from roci.engine.library import Library, scan_roots
+from roci.engine.local_model import LocalModel
+from roci.engine.model_folders import model_roots
 from roci.wire.openai.request_faults import invalid
 
 _log = logging.getLogger(__name__)
+_KIND_WORDS: Final = {"llm": "chat", "embedding": "embedding", "reranker": "reranking"}
 
 
 class CatalogEntry(Struct, frozen=True, kw_only=True):
     """A model on disk, and what its header says."""
 
     model: LocalModel
-    created: int
-    """When the file was last changed, in seconds since 1970."""
-    max_context_length: int | None
-    is_embedding: bool
 
+    @property
+    def created(self) -> int:
+        """When its files were last changed, in seconds since 1970."""
+        return self.model.changed_s
 
-class _Read(Struct, frozen=True):
-    stamp: tuple[int, int]
-    """The file's size and time of change; with another stamp it is read again."""
-    result: CatalogEntry | BadModelFileError
+    @property
+    def max_context_length(self) -> int | None:
+        return self.model.facts.max_context_length
+
+    @property
+    def is_embedding(self) -> bool:
+        return self.model.kind != "llm"
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be loaded; `model.problem` says why not."""
+        return self.model.state == "ok"
 
 
 class Catalog:
-    """Lists and finds models; a header is read once as long as its file stays the same."""
+    """Lists and finds models. Each question looks whether a folder or file has changed, and reads only what has."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, folders: Iterable[Path] = ()) -> None:
         self._home = home
-        self._read: dict[Path, _Read] = {}
+        self._folders = tuple(folders)
+        self._cache = HeaderCache(home)
+        self._library: Library | None = None
+        self._told: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
-    def chat_models(self) -> list[CatalogEntry]:
-        """Every model that can chat, by key. A file that cannot be read is left out, and logged once."""
-        models = models_on_disk(self._home)
+    def library(self) -> Library:
+        """All models as they are now."""
         with self._lock:
-            on_disk = {model.path for model in models}
-            for path in [path for path in self._read if path not in on_disk]:
-                del self._read[path]
-        results = [self._entry(model) for model in models]
-        return [entry for entry in results if isinstance(entry, CatalogEntry) and not entry.is_embedding]
+            if self._library is None or not self._library.walk.is_current():
+                self._library = scan_roots(model_roots(self._home, self._folders), self._cache)
+                self._tell_broken(self._library)
+            return self._library
 
-    def find(self, name: str) -> CatalogEntry:
-        """The chat model called `name`.
+    def entries(self) -> list[CatalogEntry]:
+        """Every model, of every kind and in every state, by key."""
+        return [CatalogEntry(model=model) for model in self.library().models]
+
+    def chat_models(self) -> list[CatalogEntry]:
+        """Every model that can chat, by key. A file that cannot be used is left out, and logged once."""
+        return [entry for entry in self.entries() if entry.is_usable and entry.model.kind == "llm"]
+
+    def find(self, name: str, kinds: Container[str] | None = ("llm",)) -> CatalogEntry:
+        """The model called `name`: `key`, `key@variant` or `publisher/key`; letter case does not count.
+
+        Args:
+            kinds: what it may be, of llm, embedding and reranker; None for any.
 
         Raises:
             ModelNotFoundError: with the nearest names.
             BadModelFileError: its file cannot be used.
-            BadRequestError: it makes vectors, and cannot chat.
+            BadRequestError: it is of another kind.
         """
-        entry = self._entry(find_model(self._home, name))
-        if isinstance(entry, BadModelFileError):
-            raise entry.with_traceback(None)
-        if entry.is_embedding:
-            raise invalid(f"{entry.model.key} is an embedding model; it cannot chat.", "model", code="not_a_chat_model")
-        return entry
-
-    def _entry(self, model: LocalModel) -> CatalogEntry | BadModelFileError:
-        try:
-            status = model.path.stat()
-        except OSError:  # gone since it was listed: reading it says so in our own words
-            stamp, created = (-1, 0), 0
+        model = self.library().find(name)
+        if kinds is None or model.kind in kinds:
+            return CatalogEntry(model=model)
+        word = _KIND_WORDS[model.kind]
+        article = "an" if word[0] in "aeiou" else "a"
+        if "llm" in kinds:
+            message, code = f"{model.key} is {article} {word} model; it cannot chat.", "not_a_chat_model"
         else:
-            stamp, created = (status.st_size, status.st_mtime_ns), int(status.st_mtime)
-        known = self._read.get(model.path)
-        if known is None or known.stamp != stamp:
-            known = _Read(stamp, _read_entry(model, created))
-            with self._lock:
-                self._read[model.path] = known
-        if isinstance(known.result, CatalogEntry) and known.result.model != model:
-            # The same file under another name: another file of the same folder name has come or gone.
-            return CatalogEntry(
-                model=model,
-                created=created,
-                max_context_length=known.result.max_context_length,
-                is_embedding=known.result.is_embedding,
-            )
-        return known.result
+            wanted = next((kind for kind in ("embedding", "reranker") if kind in kinds), "embedding")
+            message = f"{model.key} is {article} {word} model, not one for {_KIND_WORDS[wanted]}."
+            code = f"not_a_{wanted}_model" if wanted == "reranker" else "not_an_embedding_model"
+        raise invalid(message, "model", code=code)
 
-
-def _read_entry(model: LocalModel, created: int) -> CatalogEntry | BadModelFileError:
-    try:
-        header = read_header(model.path, key=model.key)
-    except BadModelFileError as error:
-        _log.warning("%s", error)
-        return error
-    return CatalogEntry(
-        model=model,
-        created=created,
-        max_context_length=header.context_limit_tokens,
-        is_embedding=header.is_embedding,
-    )
+    def _tell_broken(self, library: Library) -> None:
+        broken = {(str(model.path), model.problem) for model in library.models if model.state == "broken"}
+        for _, problem in sorted(broken - self._told):
+            _log.warning("%s", problem)
+        self._told = broken

@@ -1,20 +1,23 @@
-"""Errors -> status and body in OpenAI's shape: one table for roci's own, and the handlers for the framework's."""
+"""Errors -> what a client is told: one table for the status and code, and a shape for each family of paths."""
 
 from __future__ import annotations
 
 import difflib
 import logging
 import math
+import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ExceptionHandlersMap, Send
-from msgspec import Struct
 
 from roci.errors import (
+    AccessDeniedError,
     BadRequestError,
+    ConfigError,
     ContextTooLongError,
     LoadFailedError,
     ModelNotFoundError,
@@ -26,69 +29,62 @@ from roci.errors import (
     UsageError,
     WorkerDiedError,
 )
+from roci.wire.anthropic.errors import messages_error_body
+from roci.wire.lmstudio.error_shape import native_error_body
+from roci.wire.openai.error_shape import openai_error_body
+from roci.wire.reply_writer import Failure
 
 _log = logging.getLogger(__name__)
 
-INVALID_REQUEST: Final = "invalid_request_error"
-SERVER_ERROR: Final = "server_error"
-
 # The first row that fits counts. A status or code that the error itself carries wins over its row.
-TABLE: Final[tuple[tuple[type[Exception], int, str, str | None], ...]] = (
-    (ContextTooLongError, 400, INVALID_REQUEST, "context_length_exceeded"),
-    (ModelNotFoundError, 404, INVALID_REQUEST, "model_not_found"),
-    (BadRequestError, 400, INVALID_REQUEST, None),
-    (UsageError, 400, INVALID_REQUEST, None),
-    (ServerBusyError, 503, SERVER_ERROR, "busy"),
-    (ServerFailedError, 500, SERVER_ERROR, "engine_failed"),
-    (NotEnoughMemoryError, 507, SERVER_ERROR, "insufficient_memory"),
-    (LoadFailedError, 500, SERVER_ERROR, "load_failed"),
-    (WorkerDiedError, 503, SERVER_ERROR, "worker_died"),
-    (UnicodeDecodeError, 400, INVALID_REQUEST, "invalid_json"),
-    (RecursionError, 400, INVALID_REQUEST, "invalid_json"),
-    (msgspec.MsgspecError, 400, INVALID_REQUEST, "invalid_json"),
-    (RociError, 500, SERVER_ERROR, "internal_error"),
+TABLE: Final[tuple[tuple[type[Exception], int, str | None], ...]] = (
+    (ContextTooLongError, 400, "context_length_exceeded"),
+    (ModelNotFoundError, 404, "model_not_found"),
+    (BadRequestError, 400, None),
+    (AccessDeniedError, 401, "invalid_api_key"),
+    (ConfigError, 500, "invalid_setting"),  # in a file of this machine; a request's own are BadRequestErrors
+    (UsageError, 400, None),
+    (ServerBusyError, 503, "busy"),
+    (ServerFailedError, 500, "engine_failed"),
+    (NotEnoughMemoryError, 507, "insufficient_memory"),
+    (LoadFailedError, 500, "load_failed"),
+    (WorkerDiedError, 503, "worker_died"),
+    (RociError, 500, "internal_error"),
 )
+# Numbers that programs may want, by the attributes that carry them.
+_FACTS: Final = ("limit_tokens", "given_tokens", "needed_bytes", "free_bytes", "similar", "exit_code")
 # Asking again at once would only load the same file again.
 _POINTLESS_TO_RETRY: Final = (LoadFailedError,)
 
 
-class ErrorReply(Struct, frozen=True):
-    """One error as it goes out."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str] = {}
-
-
-def error_body(message: str, kind: str, *, param: str | None = None, code: str | None = None) -> bytes:
-    """An error as OpenAI's API writes it, in a reply's body or in an event of a stream."""
-    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": code}})
-
-
-def error_reply(error: Exception) -> ErrorReply:
+def failure_of(error: Exception) -> Failure:
     """What a client is told about `error`. An error that nobody expected is logged and shows no detail."""
-    for kind, status, type_name, code in TABLE:
+    for kind, status, code in TABLE:
         if isinstance(error, kind):
-            return _known(error, status, type_name, code)
+            return _known(error, status, code)
     _log.error("A request failed unexpectedly.", exc_info=error)
-    body = error_body("The server failed; its log says why.", SERVER_ERROR, code="internal_error")
-    return ErrorReply(500, body)
+    return Failure(status=500, message="The server failed; its log says why.", code="internal_error")
 
 
-def stream_event(error: Exception) -> bytes:
-    """The event that ends a stream which has begun: nothing comes after it, no `[DONE]` either."""
-    return b"data: " + error_reply(error).body + b"\n\n"
+def shape_of(path: str) -> Callable[[Failure], bytes]:
+    """How errors look on the family of routes that `path` belongs to."""
+    if path.startswith("/api/v1/") or path == "/api/v1":
+        return native_error_body
+    if path == "/v1/messages" or path.startswith("/v1/messages/"):
+        return messages_error_body
+    return openai_error_body
 
 
-async def send_reply(reply: ErrorReply, send: Send) -> None:
+async def send_failure(failure: Failure, path: str, send: Send) -> None:
     """Answers a request outside of the framework."""
-    headers = {"content-type": "application/json", "content-length": str(len(reply.body)), **reply.headers}
+    body = shape_of(path)(failure)
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **failure.headers}
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": reply.status, "headers": raw})
-    await send({"type": "http.response.body", "body": reply.body, "more_body": False})
+    await send({"type": "http.response.start", "status": failure.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _known(error: Exception, status: int, type_name: str, code: str | None) -> ErrorReply:
+def _known(error: Exception, status: int, code: str | None) -> Failure:
     param = None
     message = str(error)
     headers: dict[str, str] = {}
@@ -102,42 +98,50 @@ def _known(error: Exception, status: int, type_name: str, code: str | None) -> E
         headers["retry-after"] = str(math.ceil(error.retry_after_s))
     if isinstance(error, _POINTLESS_TO_RETRY):
         headers["x-should-retry"] = "false"  # OpenAI's client heeds it
-    return ErrorReply(status, error_body(message, type_name, param=param, code=code), headers)
+    facts = {name: value for name in _FACTS if (value := getattr(error, name, None)) not in (None, ())}
+    return Failure(status=status, message=message, code=code, param=param, headers=headers, facts=facts)
 
 
-def exception_handlers(routes: dict[str, tuple[str, ...]]) -> ExceptionHandlersMap:
+def exception_handlers(routes: dict[str, tuple[str, ...]], *, as_lmstudio: bool) -> ExceptionHandlersMap:
     """Handlers for all that can go wrong in a request.
 
     Args:
         routes: path -> its methods, for suggestions and for `Allow`.
+        as_lmstudio: answer an unknown path as LM Studio does, with a 200.
     """
 
     def not_found(request: Request[Any, Any, Any], _: Exception) -> Response[bytes]:
         path = request.scope["path"]
+        if as_lmstudio:
+            body = msgspec.json.encode({"error": f"Unexpected endpoint or method. ({request.method} {path})"})
+            return Response(body, status_code=200, media_type="application/json")
         nearest = difflib.get_close_matches(path, routes, n=1, cutoff=0.5)
-        hint = f" Did you mean {nearest[0]}?" if nearest else f" There are: {', '.join(sorted(routes))}."
-        message = f"There is nothing at {request.method} {path}.{hint}"
-        return _response(ErrorReply(404, error_body(message, INVALID_REQUEST, code="unknown_path")))
+        hint = f"Did you mean {nearest[0]}?" if nearest else "See /docs for what there is."
+        message = f"There is nothing at {request.method} {path}. {hint}"
+        return _response(Failure(status=404, message=message, code="unknown_path"), path)
 
-    def wrong_method(request: Request[Any, Any, Any], _: Exception) -> Response[bytes]:
+    def wrong_method(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        if as_lmstudio:
+            return not_found(request, error)
         path = request.scope["path"]
         allowed = ", ".join(_methods(path, routes))
         message = f"{path} does not take {request.method}; it takes {allowed}."
-        body = error_body(message, INVALID_REQUEST, code="method_not_allowed")
-        return _response(ErrorReply(405, body, {"allow": allowed}))
+        headers = {"allow": allowed}
+        return _response(Failure(status=405, message=message, code="method_not_allowed", headers=headers), path)
 
-    def framework(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    def framework(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         assert isinstance(error, HTTPException)
+        path = request.scope["path"]
         if error.status_code >= 500:
-            return _response(error_reply(error))
+            return _response(failure_of(error), path)
         code = "body_too_large" if error.status_code == 413 else "bad_request"
-        return _response(ErrorReply(error.status_code, error_body(error.detail, INVALID_REQUEST, code=code)))
+        return _response(Failure(status=error.status_code, message=error.detail, code=code), path)
 
     return {
         NotFoundException: not_found,
         MethodNotAllowedException: wrong_method,
         HTTPException: framework,
-        Exception: lambda _, error: _response(error_reply(error)),
+        Exception: lambda request, error: _response(failure_of(error), request.scope["path"]),
     }
 
 
@@ -145,11 +149,14 @@ def _methods(path: str, routes: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     exact = routes.get(path.rstrip("/") or "/")
     if exact is not None:
         return exact
-    # A path with a parameter at its end.
-    return next(
-        (methods for route, methods in routes.items() if "{" in route and path.startswith(route.partition("{")[0])), ()
-    )
+    for route, methods in routes.items():
+        # A parameter may hold slashes, as a model's key does.
+        pattern = "".join(".+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{\w+\})", route))
+        if "{" in route and re.fullmatch(pattern, path):
+            return methods
+    return ()
 
 
-def _response(reply: ErrorReply) -> Response[bytes]:
-    return Response(reply.body, status_code=reply.status, headers=reply.headers, media_type="application/json")
+def _response(failure: Failure, path: str) -> Response[bytes]:
+    body = shape_of(path)(failure)
+    return Response(body, status_code=failure.status, headers=failure.headers, media_type="application/json")

@@ -15,6 +15,7 @@ class Model(Struct, kw_only=True):
     created: int
     """When the file was last changed, in seconds since 1970."""
     owned_by: str = "organization_owner"
+    type: Literal["llm", "embedding", "reranker"]
     state: Literal["loaded", "not-loaded"]
     max_context_length: int | None
     """Tokens that the model was made for; null where its file does not say."""

@@ -18,7 +18,8 @@ import uvloop
 
 from roci.server.app import create_app, gateway_of
 from roci.server.listening import bind
-from roci.server.settings import ServerSettings
+from roci.server.settings import ServerSettings, check_reach
+from roci.server.state.tokens import list_tokens
 
 SLOW_CLIENT_S: Final = 3
 """What a client that does not read gets after the end of all answers."""
@@ -58,7 +59,9 @@ class Serving:
 
         Raises:
             PortBusyError: somebody else has the port.
+            ConfigError: strangers could reach it and need no token.
         """
+        check_reach(settings, has_token=settings.require_token and bool(list_tokens(home)))
         self._settings = settings
         self._say = say or _say
         self._on_ready = on_ready or (lambda url: self._say(f"roci serves on {url}"))
@@ -121,8 +124,10 @@ class Serving:
 
     async def _drain(self) -> None:
         """No new requests; the answers in progress may finish; then every worker is gone."""
-        pool = gateway_of(self._app).pool
+        gateway = gateway_of(self._app)
+        pool = gateway.pool
         pool.close()
+        await gateway.downloads.aclose()
         if pool.running:
             self._say(f"Finishing {_answers(pool.running)}; Ctrl-C again stops at once.")
             finished = asyncio.create_task(pool.wait_until_empty())

@@ -26,6 +26,15 @@ class _EngineReply(Struct):
 
 
 _FIELD = re.compile(r"Field '(\w+)'")
+# What the engine tells as failures of its own, though the request is at fault.
+_INPUT_TOO_LONG = re.compile(
+    r"input \((\d+) tokens\) is (?:too large to process.*\(current batch size: |larger than .*\()(\d+)"
+)
+_SHORTER = {
+    "messages": "Send less of the conversation, or let the server load models with a longer context.",
+    "input": "Split the text; a model of vectors takes no more at once.",
+}
+_TEMPLATE = re.compile(r"template|jinja|minja", re.IGNORECASE)
 
 
 def worker_error(body: bytes, status: int | None = None) -> RociError:
@@ -45,6 +54,17 @@ def worker_error(body: bytes, status: int | None = None) -> RociError:
         status = told.code if isinstance(told.code, int) else 500
     if told.type == "exceed_context_size_error":
         return _too_long(told)
+    too_long = _INPUT_TOO_LONG.search(told.message)
+    if too_long is not None:
+        return _too_long(_EngineError(n_prompt_tokens=int(too_long[1]), n_ctx=int(too_long[2])), "input")
+    if status == 500 and _TEMPLATE.search(told.message):
+        return BadRequestError(
+            f"The model's chat template refuses these messages: {told.message}",
+            status=400,
+            code="template_refused",
+            param="messages",
+            hint="Many templates want user and assistant in turns, and a system message only at the beginning.",
+        )
     if 400 <= status < 500 or status == 501:
         field = _FIELD.search(told.message)
         return BadRequestError(
@@ -53,14 +73,15 @@ def worker_error(body: bytes, status: int | None = None) -> RociError:
     return ServerFailedError(f"The engine failed: {told.message}", status=500)
 
 
-def _too_long(told: _EngineError) -> ContextTooLongError:
+def _too_long(told: _EngineError, param: str = "messages") -> ContextTooLongError:
     given, limit = told.n_prompt_tokens, told.n_ctx
     return ContextTooLongError(
-        f"The prompt has {given} tokens, and the model's context holds {limit}.",
+        # With OpenAI's own words in it, by which agents know that they have to shorten a conversation.
+        f"This model's maximum context length is {limit} tokens. However, your {param} resulted in {given} tokens.",
         given_tokens=given,
         limit_tokens=limit,
         status=400,
         code="context_length_exceeded",
-        param="messages",
-        hint="Send less of the conversation, or let the server load models with a longer context.",
+        param=param,
+        hint=_SHORTER[param],
     )

@@ -15,10 +15,11 @@ from typing import Final, cast
 
 import httptools
 
-from roci.errors import ConnectionLostError
+from roci.errors import ConnectionLostError, UnexpectedReplyError
 
 _HELD_LIMIT_BYTES: Final = 256 * 1024
 _ERROR_LIMIT_BYTES: Final = 1024 * 1024
+_WHOLE_LIMIT_BYTES: Final = 256 * 2**20
 _LET_GO_S: Final = 1.0
 
 
@@ -75,6 +76,22 @@ class WorkerReply(asyncio.Protocol):
             if len(body) > _ERROR_LIMIT_BYTES:
                 break
         return body
+
+    async def read_whole(self) -> bytes:
+        """The whole body of a good reply that is no stream.
+
+        Raises:
+            UnexpectedReplyError: it is larger than 256 MiB.
+            ConnectionLostError: the connection ended before the reply did.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in self:
+            pieces.append(piece)
+            size += len(piece)
+            if size > _WHOLE_LIMIT_BYTES:
+                raise UnexpectedReplyError(f"The engine's reply is larger than {_WHOLE_LIMIT_BYTES // 2**20} MiB.")
+        return b"".join(pieces)
 
     async def wait_until_let_go(self) -> None:
         """Returns once the worker has closed the connection and so is done with the request; a second at most."""

@@ -1,0 +1,1 @@
+"""What outlives the gateway: one SQLite file in roci's home. A file for each table, over `database.py`."""
