@@ -6,14 +6,17 @@ import argparse
 import sys
 import time
 
-from bench import gateway, imports, sdk
+from bench import embeddings, gateway, imports, library, routes, sdk
+from bench.embeddings import EmbeddingsPlan
 from bench.gateway import GatewayPlan
+from bench.library import LibraryPlan
 from bench.processes import ROOT
 from bench.report import Table, busy, load_now, machine, page
+from bench.routes import RoutesPlan
 from bench.sdk_child import SdkPlan
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-PARTS = ("sdk", "import", "gateway")
+PARTS = ("sdk", "import", "gateway", "routes", "embeddings", "library")
 
 
 def main() -> None:
@@ -35,20 +38,30 @@ def main() -> None:
 
 
 def _measured(part: str, *, is_quick: bool) -> list[Table]:
-    """One part's tables. The numbers of rounds keep a whole run below six minutes, and a quick one below one."""
-    if part == "sdk":
-        quick = SdkPlan(calls=80, answers=1, tokens=200, wide_tokens=20, flood_tokens=30)
-        plan = quick if is_quick else SdkPlan()
-        return sdk.tables(sdk.measure(plan, 1 if is_quick else 7, limit_s=110), plan)
-    if part == "import":
-        return imports.tables(imports.measure(2 if is_quick else 15, limit_s=45))
-    plan = GatewayPlan(tokens=16, first_tokens=6) if is_quick else GatewayPlan()
-    return gateway.tables(gateway.measure(plan, 2 if is_quick else 30, limit_s=130), plan)
+    """One part's tables. The numbers of rounds keep a whole run below ten minutes, and a quick one below two."""
+    match part:
+        case "sdk":
+            quick = SdkPlan(calls=80, answers=1, tokens=200, wide_tokens=20, flood_tokens=30)
+            sdk_plan = quick if is_quick else SdkPlan()
+            return sdk.tables(sdk.measure(sdk_plan, 1 if is_quick else 7, limit_s=110), sdk_plan)
+        case "import":
+            return imports.tables(imports.measure(2 if is_quick else 15, limit_s=45))
+        case "gateway":
+            plan = GatewayPlan(streams=((1, 16), (gateway.PARALLEL, 4)), first_tokens=6) if is_quick else GatewayPlan()
+            return gateway.tables(gateway.measure(plan, 2 if is_quick else 30, limit_s=180), plan)
+        case "routes":
+            return routes.tables(routes.measure(RoutesPlan(), 3 if is_quick else 12, limit_s=60), RoutesPlan())
+        case "embeddings":
+            texts = EmbeddingsPlan(texts=256) if is_quick else EmbeddingsPlan()
+            return embeddings.tables(embeddings.measure(texts, 1 if is_quick else 5, limit_s=60), texts)
+        case _:
+            models = LibraryPlan(models=50) if is_quick else LibraryPlan()
+            return library.tables(library.measure(models, 2 if is_quick else 5, limit_s=40), models)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="What roci costs, beside a floor.")
-    parser.add_argument("--quick", action="store_true", help="less than a minute; rough, and not written down")
+    parser.add_argument("--quick", action="store_true", help="less than two minutes; rough, and not written down")
     parser.add_argument("--only", choices=PARTS, help="one part; not written down")
     return parser.parse_args()
 

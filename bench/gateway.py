@@ -1,4 +1,4 @@
-"""What `roci serve` adds to its engine: the same worker asked through the gateway and on its own socket, in turns."""
+"""What `roci serve` adds to its engine: the same worker asked through each route and on its own socket, in turns."""
 
 from __future__ import annotations
 
@@ -7,119 +7,133 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 import msgspec
+from msgspec import Struct
 
+from bench.dialects import CHAT, COMPLETIONS, DIALECTS, Dialect, tokens_told
 from bench.figures import Ratio, Series, add_to, less, rounds
-from bench.processes import ROOT
+from bench.homes import home_with, starter_file
 from bench.report import Table, verdict
 from bench.served import ServedGateway, served_gateway
-from roci.engine.starter import fetch_starter
 from roci.engine.starter_model import STARTER_KEY
 
-HOME: Final = ROOT / ".cache" / "test-home"
 SPEED_BUDGET: Final = 0.97
 FIRST_TOKEN_BUDGET_MS: Final = 3.0
 MEMORY_BUDGET_MB: Final = 90.0
 PARALLEL: Final = 8
 CONTEXT_LENGTH: Final = 1024
 REPLY_LIMIT_S: Final = 120.0
-_GATEWAY, _DIRECT = "gateway", "worker"
+PROMPT: Final = "Tell me about the sea."
+_WORKER: Final = "worker"
 
 
-class GatewayPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is measured in one round, on each of the two ways."""
+class GatewayPlan(Struct, frozen=True, kw_only=True):
+    """How much is measured in one round, on each way."""
 
-    tokens: int = 40
-    """Of each answer whose speed is measured."""
-    streams: tuple[int, ...] = (1, PARALLEL)
+    streams: tuple[tuple[int, int], ...] = ((1, 40), (PARALLEL, 16))
+    """Answers at once, and how many tokens each of them has."""
     first_tokens: int = 12
     """Short answers of which only the first token counts."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Way(Struct, frozen=True, kw_only=True):
+    """One way to have the same answer."""
+
+    name: str
+    client: httpx2.AsyncClient
+    dialect: Dialect
+    prompt: str
+
+
+class Answer(Struct, frozen=True):
     first_token_s: float
     tokens: int
 
 
-class _Usage(msgspec.Struct):
-    completion_tokens: int
-
-
-class _LastChunk(msgspec.Struct):
-    usage: _Usage
+class _Prompt(Struct):
+    prompt: str
 
 
 def measure(plan: GatewayPlan, count: int, limit_s: float) -> Series:
     """Tokens a second and milliseconds by `way/…`, one number a round; resident megabytes, one number each."""
-    fetch_starter(HOME)
-    with served_gateway(HOME, parallel=PARALLEL, context_length=CONTEXT_LENGTH) as gateway:
+    with (
+        home_with(starter_file(), STARTER_KEY) as home,
+        served_gateway(home, parallel=PARALLEL, context_length=CONTEXT_LENGTH) as gateway,
+    ):
         return asyncio.run(_measure(gateway, plan, count, limit_s))
 
 
 async def _measure(gateway: ServedGateway, plan: GatewayPlan, count: int, limit_s: float) -> Series:
     series: Series = {"resident/start": [gateway.resident_mb()]}
     async with _client(None, gateway.url) as through:
-        await _ask(through, 2)  # which loads the model
+        await _ask(Way(name=CHAT.name, client=through, dialect=CHAT, prompt=PROMPT), 2)  # which loads the model
         series["resident/loaded"] = [gateway.resident_mb()]
         async with _client(gateway.worker_socket(), "http://worker") as direct:
-            ways = [(_GATEWAY, through), (_DIRECT, direct)]
-            for _, client in ways:
-                await _speed(client, PARALLEL, 4)
+            ways = await _ways(through, direct)
+            widest = max(streams for streams, _ in plan.streams)
+            for way in ways:
+                await _speed(way, widest, 4)  # so that the prompt is in the cache of every slot
             for number in rounds(count, limit_s):
-                # Whoever comes first in one round is second in the next.
+                # Whoever comes first in one round is last in the next.
                 await _round(series, ways if number % 2 else ways[::-1], plan)
     series["resident/end"] = [gateway.resident_mb()]
     return series
 
 
-async def _round(series: Series, ways: Sequence[tuple[str, httpx2.AsyncClient]], plan: GatewayPlan) -> None:
-    for streams in plan.streams:
-        for way, client in ways:
-            add_to(series, {f"speed_{streams}": await _speed(client, streams, plan.tokens)}, f"{way}/")
-    waits: dict[str, list[float]] = {way: [] for way, _ in ways}
+async def _ways(through: httpx2.AsyncClient, direct: httpx2.AsyncClient) -> list[Way]:
+    """The worker's own chat, and every route with the same prompt; completions have no template to make it."""
+    reply = await direct.post("/apply-template", json={"messages": [{"role": "user", "content": PROMPT}]})
+    templated = msgspec.json.decode(reply.content, type=_Prompt).prompt
+    routes = [
+        Way(
+            name=dialect.name,
+            client=through,
+            dialect=dialect,
+            prompt=templated if dialect is COMPLETIONS else PROMPT,
+        )
+        for dialect in DIALECTS
+    ]
+    return [Way(name=_WORKER, client=direct, dialect=CHAT, prompt=PROMPT), *routes]
+
+
+async def _round(series: Series, ways: Sequence[Way], plan: GatewayPlan) -> None:
+    for streams, tokens in plan.streams:
+        for way in ways:
+            add_to(series, {f"speed_{streams}": await _speed(way, streams, tokens)}, f"{way.name}/")
+    waits: dict[str, list[float]] = {way.name: [] for way in ways}
     for number in range(plan.first_tokens):
-        for way, client in ways if number % 2 else ways[::-1]:
-            waits[way].append((await _ask(client, 1)).first_token_s * 1000)
-    for way, _ in ways:
-        add_to(series, {"first_token_ms": median(waits[way])}, f"{way}/")
+        for way in ways if number % 2 else ways[::-1]:
+            waits[way.name].append((await _ask(way, 1)).first_token_s * 1000)
+    for name, times_ms in waits.items():
+        add_to(series, {"first_token_ms": median(times_ms)}, f"{name}/")
 
 
-async def _speed(client: httpx2.AsyncClient, streams: int, tokens: int) -> float:
+async def _speed(way: Way, streams: int, tokens: int) -> float:
     """Tokens a second of all streams together, from the first request to the last answer's end."""
     started = time.perf_counter()
-    answers = await asyncio.gather(*(_ask(client, tokens) for _ in range(streams)))
+    answers = await asyncio.gather(*(_ask(way, tokens) for _ in range(streams)))
     took_s = time.perf_counter() - started
     if any(answer.tokens != tokens for answer in answers):
-        raise AssertionError(f"{[answer.tokens for answer in answers]} tokens came, not {tokens} each")
+        raise AssertionError(f"{[answer.tokens for answer in answers]} tokens came on {way.name}, not {tokens} each")
     return streams * tokens / took_s
 
 
-async def _ask(client: httpx2.AsyncClient, tokens: int) -> Answer:
-    body = {
-        "model": STARTER_KEY,
-        "messages": [{"role": "user", "content": "Tell me about the sea."}],
-        "max_tokens": tokens,
-        "temperature": 0,
-        "ignore_eos": True,
-        "cache_prompt": True,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
+async def _ask(way: Way, tokens: int) -> Answer:
+    body: dict[str, Any] = way.dialect.body(STARTER_KEY, way.prompt, tokens)
     started = time.perf_counter()
     first_token_s = None
-    received: list[bytes] = []
-    async with client.stream("POST", "/v1/chat/completions", json=body) as reply:
+    received = b""
+    async with way.client.stream("POST", way.dialect.path, json=body) as reply:
         async for piece in reply.aiter_raw():
-            if first_token_s is None and b'"content":"' in piece:
+            received += piece
+            if first_token_s is None and way.dialect.first_piece.search(received):
                 first_token_s = time.perf_counter() - started
-            received.append(piece)
-    events = [event for event in b"".join(received).split(b"\n\n") if event.startswith(b"data: {")]
     if reply.status_code != 200 or first_token_s is None:
-        raise AssertionError(f"{reply.status_code}: {b''.join(received)[:500]!r}")
-    return Answer(first_token_s, msgspec.json.decode(events[-1][6:], type=_LastChunk).usage.completion_tokens)
+        raise AssertionError(f"{way.name}: {reply.status_code}: {received[:500]!r}")
+    return Answer(first_token_s, tokens_told(received))
 
 
 def _client(uds: Path | None, url: str) -> httpx2.AsyncClient:
@@ -134,29 +148,39 @@ def tables(series: Series, plan: GatewayPlan) -> list[Table]:
 
 
 def _speed_table(series: Series, plan: GatewayPlan) -> Table:
-    rows: list[tuple[str, ...]] = []
-    for streams in plan.streams:
-        through, direct = (series[f"{way}/speed_{streams}"] for way in (_GATEWAY, _DIRECT))
-        ratio = Ratio(through, direct)
-        words = "tokens a second, 1 stream" if streams == 1 else f"tokens a second, {streams} streams"
-        judged = (f"≥ {SPEED_BUDGET}", verdict(ratio.median >= SPEED_BUDGET))
-        rows.append((words, f"{median(direct):.1f}", f"{median(through):.1f}", str(ratio), *judged))
-    through, direct = (series[f"{way}/first_token_ms"] for way in (_GATEWAY, _DIRECT))
-    added = less(through, direct)
-    spread = f"+{median(added):.2f} ms ({min(added):+.2f} to {max(added):+.2f})"
-    judged = (f"≤ {FIRST_TOKEN_BUDGET_MS:g} ms more", verdict(median(added) <= FIRST_TOKEN_BUDGET_MS))
-    rows.append(("ms to the first token", f"{median(direct):.1f}", f"{median(through):.1f}", spread, *judged))
+    names = [dialect.name for dialect in DIALECTS]
+    rows = [_speed_row(series, name, streams) for streams, _ in plan.streams for name in names]
+    rows += [_first_token_row(series, name) for name in names]
+    count = len(series[f"{_WORKER}/first_token_ms"])
+    sizes = " and ".join(f"{tokens} tokens where {streams} run at once" for streams, tokens in plan.streams)
     return Table(
         title="The gateway on top of its engine",
-        columns=("what", "worker asked directly", "through `roci serve`", "gateway ÷ worker", "budget", ""),
+        columns=("what", "route", "worker asked directly", "through `roci serve`", "gateway ÷ worker", "budget", ""),
         rows=tuple(rows),
-        how="`roci serve` with the starter model; the very worker that it started is asked on its Unix socket for "
-        "comparison, by the same httpx2 code, with a fresh connection each time, in turns and never at the same time. "
-        f"Answers have {plan.tokens} tokens, temperature 0, a short prompt that is in the worker's cache. Tokens a "
-        "second count from the first request to the last answer's end. The first token's time is the median of "
-        f"{plan.first_tokens} short answers a round. Ratios and differences are medians of "
-        f"{len(added)} rounds', with the lowest and the highest behind them.",
+        how="`roci serve` with the starter model; the very worker that it started is asked for the same chat on its "
+        "Unix socket for comparison, by the same httpx2 code, with a fresh connection each time, in turns and never "
+        f"at the same time. Answers have {sizes}, temperature 0, a short prompt that is in the worker's cache; "
+        "completions are asked with the text that the chat template makes of it. Tokens a second count from the first "
+        "request to the last answer's end. The first token's time is the median of "
+        f"{plan.first_tokens} short answers a round. Ratios and differences are medians of {count} rounds', with the "
+        "lowest and the highest behind them.",
     )
+
+
+def _speed_row(series: Series, name: str, streams: int) -> tuple[str, ...]:
+    through, direct = (series[f"{way}/speed_{streams}"] for way in (name, _WORKER))
+    ratio = Ratio(through, direct)
+    words = f"tokens a second, {streams} stream{'s' if streams > 1 else ''}"
+    judged = (f"≥ {SPEED_BUDGET}", verdict(ratio.median >= SPEED_BUDGET))
+    return (words, name, f"{median(direct):.1f}", f"{median(through):.1f}", str(ratio), *judged)
+
+
+def _first_token_row(series: Series, name: str) -> tuple[str, ...]:
+    through, direct = (series[f"{way}/first_token_ms"] for way in (name, _WORKER))
+    added = less(through, direct)
+    spread = f"{median(added):+.2f} ms ({min(added):+.2f} to {max(added):+.2f})"
+    judged = (f"≤ {FIRST_TOKEN_BUDGET_MS:g} ms more", verdict(median(added) <= FIRST_TOKEN_BUDGET_MS))
+    return ("ms to the first token", name, f"{median(direct):.1f}", f"{median(through):.1f}", spread, *judged)
 
 
 def _memory_table(series: Series) -> Table:

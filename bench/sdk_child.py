@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
-from bench.canned_server import TEXT, wanted
+from bench.canned_server import TEXT
 from bench.contestants import async_contestant, sync_contestant
+from bench.paced_server import wanted
 from bench.processes import cpu_s, pin_to
 
 WARM_CALLS = 20

@@ -1,4 +1,4 @@
-"""`roci serve` as a process of its own, and the Unix socket of the worker that it started."""
+"""A gateway as a process of its own: what it has used so far, and the Unix socket of the worker that it started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.processes import ROOT, child_environment
+from bench.processes import ROOT, child_environment, cpu_s_of
 
 READY_LINE = "roci serves on "
 STOP_LIMIT_S = 30.0
@@ -25,6 +25,10 @@ class ServedGateway:
     def __init__(self, url: str, pid: int) -> None:
         self.url = url
         self._process = psutil.Process(pid)
+
+    def cpu_s(self) -> float:
+        """User and system time so far, of the gateway alone."""
+        return cpu_s_of(self._process.pid)
 
     def resident_mb(self) -> float:
         """Of the gateway alone, without its worker."""
@@ -44,13 +48,20 @@ class ServedGateway:
 def served_gateway(home: Path, **settings: int) -> Iterator[ServedGateway]:
     """`roci serve` on a free port until the block is left; settings by their names."""
     variables = {f"ROCI_{name.upper()}": str(value) for name, value in settings.items()}
+    with served("roci", "serve", ROCI_PORT="0", ROCI_HOME=str(home), HOME=str(home / "user"), **variables) as gateway:
+        yield gateway
+
+
+@contextlib.contextmanager
+def served(module: str, *arguments: str, **variables: str) -> Iterator[ServedGateway]:
+    """`python -m module`, which says where it serves as `roci serve` does, until the block is left."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "roci", "serve"],
+        [sys.executable, "-m", module, *arguments],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env=child_environment(ROCI_HOME=str(home), ROCI_PORT="0", **variables),
+        env=child_environment(**variables),
     )
     assert process.stderr is not None
     try:
@@ -76,4 +87,4 @@ def _ready_url(process: subprocess.Popen[str]) -> str:
         if line.startswith(READY_LINE):
             return line.removeprefix(READY_LINE).strip()
         said.append(line)
-    raise RuntimeError("roci serve ended before it was ready:\n" + "".join(said))
+    raise RuntimeError("The gateway ended before it was ready:\n" + "".join(said))
