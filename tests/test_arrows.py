@@ -30,12 +30,17 @@ EARLIER |= {
 }
 EARLIER["cli"] = set(EARLIER) - {"worker"}
 
-# Third-party packages that enter by one door.
-DOORS = {
-    "httpx2": "exchange/transports.py",
+# Third-party packages that enter by one door, or by few.
+DOORS: dict[str, str | tuple[str, ...]] = {
+    "httpx2": ("exchange/transports.py", "server/mcp/"),
+    "mcp": "server/mcp/",
+    "mcp_types": "server/mcp/",
+    "PIL": "server/images.py",
     "xllamacpp": "worker/llama_cpp_engine.py",
     "litestar": "server/",
     "uvicorn": "server/",
+    "jsonschema_rs": "wire/schema/checked.py",
+    "yaml": "engine/yaml_edit.py",
     "click": "cli/",
     "rich": "cli/",
 }

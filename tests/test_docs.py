@@ -1,4 +1,4 @@
-"""Every example of the README runs as written, with the real starter model and a real `roci serve`."""
+"""Every example of the README and the guides runs as written, with the real starter model and a real `roci serve`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+GUIDES = [(ROOT / "docs" / name).read_text() for name in ("server.md", "models.md")]
+EXAMPLES = re.findall(r"```python\n(.*?)```", "".join([README, *GUIDES]), re.DOTALL)
 SAID = {
     # A word of each example -> what its output must show.
     "stream_text": r"\w{3,}.*\w{3,}",
     "asyncio.run": r"\w+.* \d+ (stop|length)",
     "LmStudioProvider": r"\w+.* \d+\.\d+",
-    "openai.OpenAI": r"\w{2,}",
+    "stream=True)": r"\w{2,}",
+    "tool_choice": r'call: weather \{.*"city"',
+    "anthropic.Anthropic": r"\d+ tokens: \w+",
     "ContextTooLongError": r"\d{5} tokens given, 8192 fit: \w+",
 }
 
