@@ -38,5 +38,5 @@ def twin(request: pytest.FixtureRequest) -> Twin:
 def a_plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings of the person or machine that runs it."""
     for name in list(os.environ):
-        if name.startswith(("LMSTUDIO_", "LM_", "OPENAI_", "ROCI_")):
+        if name.startswith(("LMSTUDIO_", "LM_", "OPENAI_", "ROCI_", "HF_")):
             monkeypatch.delenv(name)

@@ -14,7 +14,19 @@ from tests.support.command_line import CommandLine, Finished, lmstudio_routes
 from .conftest import ANSWER
 
 Served = Callable[[CannedServer], CommandLine]
-CHECKS = ["python", "configuration", "server", "models", "answer", "engine", "starter model", "gpu", "memory", "disk"]
+CHECKS = [
+    "python",
+    "configuration",
+    "settings",
+    "server",
+    "models",
+    "answer",
+    "engine",
+    "starter model",
+    "gpu",
+    "memory",
+    "disk",
+]
 
 
 def checks(done: Finished) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import Final
 
 import click
@@ -24,11 +25,16 @@ COMMANDS: Final = {
     "run": "Ask a model one question; the answer streams.",
     "chat": "Talk with a model, turn by turn.",
     "models": "List the models of the server and of this machine.",
+    "search": "Find models on Hugging Face.",
     "get": "Fetch a model to this machine.",
+    "import": "Bring a model file, or Ollama's models, into roci's folder.",
+    "rm": "Remove a model from this machine.",
     "serve": "Serve the models of this machine on port 1234.",
+    "tokens": "Make, list and remove access tokens of the server.",
+    "config": "Show and change the settings of the server and of models.",
     "doctor": "Check what is there, and say what to do.",
 }
-"""Command -> its line in the list; its module is `roci.cli.<command>`."""
+"""Command -> its line in the list; its module is `roci.cli.<command>`, with `_` behind a word of the language."""
 
 HELP_COLUMNS_MIN: Final = 30
 HELP_COLUMNS_MAX: Final = 80
@@ -47,7 +53,9 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return import_module(f"roci.cli.{cmd_name}").command if cmd_name in COMMANDS else None
+        if cmd_name not in COMMANDS:
+            return None
+        return import_module(f"roci.cli.{cmd_name}{'_' if iskeyword(cmd_name) else ''}").command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -21,7 +21,7 @@ from roci.cli.machine_checks import (
     look_at_engine,
 )
 from roci.cli.server_checks import ServerKind, check_answer, check_models, check_server, kind_of_server
-from roci.cli.settings_checks import check_python, home_alone, read_config
+from roci.cli.settings_checks import check_python, check_settings, home_alone, read_config
 from roci.cli.sighting import Sighting, look, word_of
 from roci.config import RociConfig
 from roci.engine.library import models_on_disk
@@ -70,6 +70,7 @@ def _findings(named: str | None) -> Iterator[Finding]:
     home = (config or home_alone()).home
     engine = look_at_engine()
     local = models_on_disk(home)
+    yield check_settings(home, local)
     if config is not None:
         is_elsewhere = named is not None and not named.startswith("lmstudio:")
         yield from _server_findings(config, named, has_other=is_elsewhere or (engine.works and bool(local)))
