@@ -23,8 +23,9 @@ from roci.wire.reply_writer import Failure
 
 LACKS_TOKEN: Final = "lacks_token"  # noqa: S105 - a key of the request's state
 """In a request's state where it came without the token that it should have; only open paths see such requests."""
-OPEN_PATHS: Final = ("/lmstudio-greeting", "/health")
-"""What everybody may GET, so that a client can tell a server that wants a token from one that is not there."""
+OPEN_PATHS: Final = ("/lmstudio-greeting", "/health", "/docs", "/openapi.json")
+"""What everybody may GET: so a client can tell a server that wants a token from one that is not there, and a person can
+read what there is. None of it tells of models or conversations."""
 
 _SAFE_METHODS: Final = ("GET", "HEAD")
 _ASKS_METHOD: Final = b"access-control-request-method"
