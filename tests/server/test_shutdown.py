@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.server.conftest import Gateway, GatewayMaker, chat, model_file
+from tests.server.conftest import GatewayMaker, chat, model_file
 from tests.support.compatibility import compatible
 from tests.support.serve import PATIENCE_S
 from tests.support.workers import FAKE_WORKER, fake_log, is_running, wait_for_event, wait_until
