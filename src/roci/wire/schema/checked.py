@@ -37,7 +37,10 @@ class SchemaChecker:
             value: Any = msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             return f"it is not JSON: {error}"
+        found = self.fault_of(value)
+        return None if found is None else f"{found[0]}: {found[1]}"
+
+    def fault_of(self, value: Any) -> tuple[str, str] | None:
+        """The path and the words of what of a decoded answer does not fit; None where all does."""
         error = next(iter(self._validator.iter_errors(value)), None)
-        if error is None:
-            return None
-        return f"{at('$', *error.instance_path)}: {error.message[:_TEXT_LIMIT]}"
+        return None if error is None else (at("$", *error.instance_path), error.message[:_TEXT_LIMIT])
