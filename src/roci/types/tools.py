@@ -112,7 +112,7 @@ def check_tools(tools: Sequence[ToolDefinition], choice: ToolChoice | None) -> N
             raise UsageError(
                 f"tools[{index}] is a {type(tool).__name__}, not a ToolDefinition.",
                 field=f"tools[{index}]",
-                hint="Describe it with ToolDefinition(name=…, description=…, parameters={…}).",
+                hint="Make it with @tool, or describe it with ToolDefinition(name=…, description=…, parameters={…}).",
             )
         if tool.name in seen:
             raise ToolDefinitionError(f"Two tools are called {tool.name!r}.", tool=tool.name)
