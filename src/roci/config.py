@@ -44,6 +44,8 @@ class RociConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`ROCI_MODEL`: the selector to use where none is given."""
     timeouts: dict[str, float | None] = {}
     """Fields of `Timeouts` that the environment sets."""
+    max_retries: int | None = None
+    """`ROCI_MAX_RETRIES`: attempts after the first, 0 to 10; see `RetryPolicy`."""
     roci_home: str | None = None
     """`ROCI_HOME`; see `home`."""
     origins: dict[str, str] = {}
@@ -76,6 +78,7 @@ class RociConfig(msgspec.Struct, frozen=True, kw_only=True):
             text = first(f"timeouts.{field}", name)
             if text is not None:
                 timeouts[field] = _seconds(text, name, origins[f"timeouts.{field}"])
+        retries = first("max_retries", "ROCI_MAX_RETRIES")
         return cls(
             lmstudio_base_url=server_root(lmstudio_url or LMSTUDIO_DEFAULT_URL, origins.get("lmstudio_base_url", "")),
             lmstudio_token=first("lmstudio_token", *LMSTUDIO_TOKEN_VARIABLES),
@@ -83,6 +86,7 @@ class RociConfig(msgspec.Struct, frozen=True, kw_only=True):
             openai_api_key=first("openai_api_key", "OPENAI_API_KEY"),
             model=first("model", "ROCI_MODEL"),
             timeouts=timeouts,
+            max_retries=None if retries is None else _attempts(retries, origins["max_retries"]),
             roci_home=first("roci_home", "ROCI_HOME"),
             origins=origins,
         )
@@ -169,6 +173,17 @@ def server_root(url: str, origin: str = "") -> str:
         ConfigError: as `checked_url`.
     """
     return checked_url(url, origin).removesuffix("/v1").rstrip("/")
+
+
+def _attempts(text: str, origin: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) < 3 and int(text) <= 10:
+        return int(text)
+    raise ConfigError(
+        f"ROCI_MAX_RETRIES is {text!r}; it takes a whole number from 0 to 10.",
+        setting="ROCI_MAX_RETRIES",
+        value=text,
+        origin=origin,
+    )
 
 
 def _seconds(text: str, name: str, origin: str) -> float | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -26,6 +27,11 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     stream: bool = False
     """Leave the reply's body on the wire if it is a success, for a decoder to read as it comes."""
+    wait_s: float = 0.0
+    """How long to wait before it is sent; the transport's closing ends the wait."""
+    since: float | None = None
+    """When the call began that this request goes on with, on the monotonic clock: its time-outs count from there.
+    None: it is the call's first."""
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +50,22 @@ class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
 
 Exchange: TypeAlias = Generator[HttpRequest, HttpReply, T]
 """Yields requests, is sent each one's reply, returns the answer or raises a `RociError`."""
+
+
+def altered(exchange: Exchange[T], change: Callable[[HttpRequest], HttpRequest]) -> Exchange[T]:
+    """`exchange` with each of its requests as `change` makes it."""
+    with closing(exchange):
+        try:
+            request = next(exchange)
+            while True:
+                try:
+                    reply = yield change(request)
+                except RociError as failure:
+                    request = exchange.throw(failure)
+                else:
+                    request = exchange.send(reply)
+        except StopIteration as finished:
+            return finished.value
 
 
 class StreamDecoder(Protocol[Event]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import closing
 from time import monotonic
@@ -36,12 +37,12 @@ class Pace:
 
     __slots__ = ("_deadline", "_first_deadline", "_gap_s", "_last_piece", "_started", "is_ending", "timeouts")
 
-    def __init__(self, timeouts: Timeouts) -> None:
+    def __init__(self, timeouts: Timeouts, since: float | None = None) -> None:
         self.timeouts = timeouts
         self._last_piece: float | None = None
         self.is_ending = False
         """Set by the reader when the terminal mark is there, and only the connection's end is awaited."""
-        self._started = monotonic()
+        self._started = monotonic() if since is None else since
         self._gap_s = timeouts.gap_s
         self._first_deadline = None if timeouts.first_token_s is None else self._started + timeouts.first_token_s
         self._deadline = None if timeouts.total_s is None else self._started + timeouts.total_s
@@ -149,7 +150,11 @@ class SyncTransport:
     def __init__(self, base_url: str, *, uds: str | None = None, keep_alive: bool = True) -> None:
         self._address = _Address(base_url, uds, keep_alive)
         self._http = httpx2.HTTPTransport(**self._address.pool)
-        self.is_closed = False
+        self._closing = threading.Event()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closing.is_set()
 
     def run(self, exchange: Exchange[T]) -> T:
         """Send each request that `exchange` yields; return what it returns."""
@@ -174,8 +179,8 @@ class SyncTransport:
             try:
                 request = next(opening)
                 while True:
-                    pace = Pace(request.timeouts)
                     try:
+                        pace = self._pace(request)
                         response = self._begin(request, pace)
                         if request.stream and _is_event_stream(response):
                             held, body = response, b""
@@ -194,13 +199,19 @@ class SyncTransport:
 
     def close(self) -> None:
         """Close every connection; calls in other threads break off."""
-        self.is_closed = True
+        self._closing.set()
         self._http.close()
 
     def _send(self, request: HttpRequest) -> HttpReply:
-        pace = Pace(request.timeouts)
+        pace = self._pace(request)
         response = self._begin(request, pace)
         return _reply(response, self._read(response, pace))
+
+    def _pace(self, request: HttpRequest) -> Pace:
+        """The request's pace, once its time to be sent has come."""
+        if request.wait_s and self._closing.wait(request.wait_s):
+            raise _closed_while_waiting(self._address)
+        return Pace(request.timeouts, request.since)
 
     def _begin(self, request: HttpRequest, pace: Pace) -> httpx2.Response:
         try:
@@ -293,8 +304,8 @@ class AsyncTransport:
             try:
                 request = next(opening)
                 while True:
-                    pace = Pace(request.timeouts)
                     try:
+                        pace = await self._pace(request)
                         response = await self._begin(request, pace)
                         if request.stream and _is_event_stream(response):
                             held, body = response, b""
@@ -313,7 +324,7 @@ class AsyncTransport:
 
     async def fetch(self, request: HttpRequest) -> AsyncOpenReply:
         """Send one request and leave its reply's body on the wire, whatever the status; redirects are not followed."""
-        pace = Pace(request.timeouts)
+        pace = await self._pace(request)
         return AsyncOpenReply(await self._begin(request, pace), pace, self._address)
 
     async def aclose(self) -> None:
@@ -322,9 +333,19 @@ class AsyncTransport:
         await self._http.aclose()
 
     async def _send(self, request: HttpRequest) -> HttpReply:
-        pace = Pace(request.timeouts)
+        pace = await self._pace(request)
         response = await self._begin(request, pace)
         return _reply(response, await self._read(response, pace))
+
+    async def _pace(self, request: HttpRequest) -> Pace:
+        """The request's pace, once its time to be sent has come."""
+        if request.wait_s:
+            from asyncio import sleep  # slow to import; whoever gets here has it
+
+            await sleep(request.wait_s)
+            if self.is_closed:
+                raise _closed_while_waiting(self._address)
+        return Pace(request.timeouts, request.since)
 
     async def _begin(self, request: HttpRequest, pace: Pace) -> httpx2.Response:
         try:
@@ -452,6 +473,10 @@ def _is_event_stream(response: httpx2.Response) -> bool:
 
 def _reply(response: httpx2.Response, body: bytes = b"") -> HttpReply:
     return HttpReply(status=response.status_code, headers=response.headers, body=body)
+
+
+def _closed_while_waiting(address: _Address) -> RociError:
+    return ConnectionLostError(f"The connections to {address.base_url} were closed before the next attempt.")
 
 
 def _too_large(pieces: list[bytes]) -> RociError:

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
-from roci.errors import ReplyError, RociError, StreamInterruptedError, TimedOutError, WorkerDiedError
+import msgspec
+
+from roci.errors import (
+    ReplyError,
+    RociError,
+    StreamInterruptedError,
+    TimedOutError,
+    UsageError,
+    WorkerDiedError,
+)
 from roci.exchange.exchange import StreamDecoder
+from roci.providers.context import may_hide_overflow
+from roci.providers.receipts import Asked, context_warnings, failed_receipt, receipt_of
+from roci.providers.retries import Question
 from roci.providers.substitution import substitution_warnings
 from roci.types.messages import ModelMessage
-from roci.types.requests import CheckedRequest
+from roci.types.receipt import Receipt
 from roci.types.results import (
     FinishReason,
     GenerateTextResult,
@@ -21,6 +34,8 @@ from roci.types.results import (
 )
 from roci.types.stream import TextStreamDelta, ToolCallDelta
 from roci.types.tools import ToolCall
+from roci.wire.openai.told import ServerWords
+from roci.wire.reasoning_tags import split_open_thought
 
 _log = logging.getLogger("roci")
 
@@ -31,6 +46,8 @@ class AnswerDecoder(StreamDecoder[TextStreamDelta], Protocol):
     model: str
     response_id: str
     warnings: tuple[GenerationWarning, ...]
+    words: ServerWords
+    """What the server tells beside the answer."""
 
 
 class _GrowingCall:
@@ -45,11 +62,12 @@ class _GrowingCall:
 class Answer:
     """Collects deltas; gives the response so far at any time."""
 
-    def __init__(self, request: CheckedRequest, provider: str, asked_model: str) -> None:
-        self.provider = provider
-        self.asked_model = asked_model
-        self.messages: tuple[ModelMessage, ...] = request.messages
-        self.session_id = request.session_id
+    def __init__(self, question: Question, model: str, asked: Callable[[], Asked]) -> None:
+        self.question = question
+        self.asked_model = model
+        self._asked = asked
+        self.messages: tuple[ModelMessage, ...] = question.asked.messages
+        self.session_id = question.asked.session_id
         self.model = ""
         self.response_id = ""
         self.warnings: tuple[GenerationWarning, ...] = ()
@@ -63,8 +81,10 @@ class Answer:
         self._finish_reason: FinishReason | None = None
         self._usage = Usage()
         self._started = monotonic()
+        self._opened: float | None = None
         self._first: float | None = None
         self._last = self._started
+        self._words = ServerWords()
 
     @property
     def has_begun(self) -> bool:
@@ -73,6 +93,10 @@ class Answer:
     def start_clock(self) -> None:
         """The request leaves now."""
         self._started = self._last = monotonic()
+
+    def note_reply(self) -> None:
+        """The reply's first bytes are there."""
+        self._opened = monotonic()
 
     def add(self, delta: TextStreamDelta) -> None:
         if self._first is None and (delta.text or delta.reasoning or delta.tool_calls):
@@ -104,6 +128,7 @@ class Answer:
             self.model = decoder.model
             self.warnings += substitution_warnings(self.asked_model, decoder.model)
         self.response_id = decoder.response_id
+        self._words = decoder.words
 
     def end(self, decoder: AnswerDecoder) -> list[TextStreamDelta]:
         """The body has ended: the deltas that this completes, added."""
@@ -117,9 +142,13 @@ class Answer:
     def response(self, error: RociError | None = None) -> ProviderResponse:
         """The answer so far; with `error`, as one that broke off."""
         reason = FinishReason.ERROR if error is not None else self._finish_reason or FinishReason.STOP
-        return ProviderResponse(
-            text="".join(self._text),
-            reasoning="".join(self._reasoning),
+        text, reasoning = "".join(self._text), "".join(self._reasoning)
+        if not reasoning:
+            # The end of a thought that the template opened shows only when it comes: its pieces were told as text.
+            text, reasoning = split_open_thought(text)
+        response = ProviderResponse(
+            text=text,
+            reasoning=reasoning,
             tool_calls=tuple(
                 ToolCall(id=call.id or f"call_{index}", name=call.name, arguments_json="".join(call.arguments) or "{}")
                 for index, call in sorted(self._calls.items())
@@ -131,7 +160,21 @@ class Answer:
             session_id=self.session_id,
             stats=self._stats(),
             warnings=self.warnings,
+            receipt=self._words.receipt(),
             error=error,
+        )
+        return msgspec.structs.replace(response, receipt=self._receipt(response))
+
+    def _receipt(self, response: ProviderResponse) -> Receipt:
+        stats = response.stats
+        return receipt_of(
+            response,
+            self.question,
+            self._asked(),
+            total_s=stats.total_time_s,
+            waiting_s=None if self._opened is None else self._opened - self._started,
+            first_token_s=stats.time_to_first_token_s,
+            seconds_per_token=1 / stats.tokens_per_second if stats.tokens_per_second else None,
         )
 
     def result(self, error: RociError | None = None) -> GenerateTextResult:
@@ -147,8 +190,34 @@ class Answer:
 
     def complete(self) -> None:
         """It has come to its proper end."""
+        self.warnings += context_warnings(self._usage, self.question)
         self.is_whole = True
-        log_answer(self.provider, self.response())
+        if _log.isEnabledFor(logging.DEBUG):
+            log_answer(self._asked().provider, self.response())
+
+    def emptiness(self, decoder: AnswerDecoder) -> ProviderResponse | None:
+        """The answer, if it has ended and is so empty that it may be an overflow which the server does not tell."""
+        failure = decoder.failure
+        if self.has_begun or not (failure is None or isinstance(failure, StreamInterruptedError)):
+            return None
+        response = self.response(failure)
+        return response if may_hide_overflow(response, self.question.request.messages) else None
+
+    def starts_anew(self, failure: RociError) -> bool:
+        """Whether the question may be asked again after `failure`, since nothing of an answer has come."""
+        if self.has_begun or not self.question.may_repeat(failure):
+            return False
+        self._finish_reason, self._usage, self._opened = None, Usage(), None
+        self.model = self.response_id = ""
+        self.warnings = ()
+        return True
+
+    def give_receipt(self, failure: RociError) -> RociError:
+        """`failure` with the receipt of what it cost."""
+        if failure.receipt is None and not isinstance(failure, UsageError):
+            partial = getattr(failure, "partial", None)
+            failure.receipt = failed_receipt(self.question, self._asked()) if partial is None else partial.receipt
+        return failure
 
     def broken_by(self, failure: RociError) -> RociError:
         """`failure` of an opened stream as the caller gets it: an interruption that holds what had come.

@@ -13,10 +13,13 @@ from roci.errors import RociError
 from roci.exchange.exchange import Exchange
 from roci.exchange.transports import AsyncTransport, SyncTransport
 from roci.providers.answer import Answer, AnswerDecoder
-from roci.types.results import GenerateTextResult
+from roci.types.requests import CheckedRequest
+from roci.types.results import GenerateTextResult, ProviderResponse
 from roci.types.stream import TextStreamDelta
 
-Opening: TypeAlias = Callable[[], Exchange[AnswerDecoder]]
+Opening: TypeAlias = Callable[[CheckedRequest], Exchange[AnswerDecoder]]
+Examine: TypeAlias = Callable[[CheckedRequest, ProviderResponse], Exchange[RociError | None]]
+"""What an answer without content hides."""
 Explain: TypeAlias = Callable[[RociError], RociError]
 """What a failure means to this provider: most leave it as it is."""
 AsyncExplain: TypeAlias = Callable[[RociError], Awaitable[RociError]]
@@ -26,10 +29,15 @@ class TextStream:
     """An answer as it comes: iterate it, then ask for its `result()`. For one thread at a time."""
 
     def __init__(
-        self, answer: Answer, opening: Opening, connect: Callable[[], SyncTransport], explain: Explain
+        self,
+        answer: Answer,
+        opening: Opening,
+        connect: Callable[[], SyncTransport],
+        explain: Explain,
+        examine: Examine,
     ) -> None:
-        self._answer = answer
-        self._deltas = _read(answer, opening, connect, explain)
+        self._outcome = answer.outcome
+        self._deltas = _read(answer, opening, connect, explain, examine)
 
     def __iter__(self) -> Self:
         return self
@@ -52,7 +60,7 @@ class TextStream:
         """
         for _ in self._deltas:
             pass
-        return self._answer.outcome()
+        return self._outcome()
 
     def close(self) -> None:
         """Stop reading and close the connection, which ends the generation on the server. Safe to repeat."""
@@ -63,10 +71,15 @@ class AsyncTextStream:
     """An answer as it comes: `async for` it, then ask for its `await result()`. For one task at a time."""
 
     def __init__(
-        self, answer: Answer, opening: Opening, connect: Callable[[], Awaitable[AsyncTransport]], explain: AsyncExplain
+        self,
+        answer: Answer,
+        opening: Opening,
+        connect: Callable[[], Awaitable[AsyncTransport]],
+        explain: AsyncExplain,
+        examine: Examine,
     ) -> None:
-        self._answer = answer
-        self._deltas = _aread(answer, opening, connect, explain)
+        self._outcome = answer.outcome
+        self._deltas = _aread(answer, opening, connect, explain, examine)
 
     def __aiter__(self) -> Self:
         return self
@@ -89,7 +102,7 @@ class AsyncTextStream:
         """
         async for _ in self._deltas:
             pass
-        return self._answer.outcome()
+        return self._outcome()
 
     async def aclose(self) -> None:
         """Stop reading and close the connection, which ends the generation on the server. Safe to repeat."""
@@ -101,68 +114,94 @@ class AsyncTextStream:
 
 
 def _read(
-    answer: Answer, opening: Opening, connect: Callable[[], SyncTransport], explain: Explain
+    answer: Answer, opening: Opening, connect: Callable[[], SyncTransport], explain: Explain, examine: Examine
 ) -> Generator[TextStreamDelta, None, None]:
+    question = answer.question
     try:
         answer.start_clock()
-        with connect().open(opening()) as opened:
-            decoder = opened.decoder
-            try:
-                for piece in opened:
-                    deltas = decoder.feed(piece)
-                    for delta in deltas:
-                        answer.add(delta)
-                        yield delta
-                    if deltas:
-                        # Only now: the time that the reader of the stream takes is not the server's.
-                        opened.pace.note_piece()
-                    if decoder.failure is not None:
-                        break
-                    if decoder.is_done:
-                        opened.pace.is_ending = True
-            except RociError as failure:
-                _lost(decoder, failure)
-        for delta in answer.end(decoder):
-            yield delta
-        if decoder.failure is not None:
-            raise answer.broken_by(explain(decoder.failure))
+        while True:
+            transport = connect()
+            with transport.open(question.exchange(lambda: opening(question.request))) as opened:
+                answer.note_reply()
+                decoder = opened.decoder
+                try:
+                    for piece in opened:
+                        deltas = decoder.feed(piece)
+                        for delta in deltas:
+                            answer.add(delta)
+                            yield delta
+                        if deltas:
+                            # Only now: the time that the reader of the stream takes is not the server's.
+                            opened.pace.note_piece()
+                        if decoder.failure is not None:
+                            break
+                        if decoder.is_done:
+                            opened.pace.is_ending = True
+                except RociError as failure:
+                    _lost(decoder, failure)
+            for delta in answer.end(decoder):
+                yield delta
+            failure = decoder.failure
+            empty = answer.emptiness(decoder)
+            if empty is not None:
+                failure = transport.run(examine(question.request, empty)) or failure
+            if failure is None:
+                break
+            failure = explain(failure)
+            if not answer.starts_anew(failure):
+                raise answer.broken_by(failure)
         answer.complete()
     except RociError as failure:
-        answer.failure = explain(failure)
+        answer.failure = answer.give_receipt(explain(failure))
         if answer.failure is failure:
             raise
         raise answer.failure from failure
 
 
 async def _aread(
-    answer: Answer, opening: Opening, connect: Callable[[], Awaitable[AsyncTransport]], explain: AsyncExplain
+    answer: Answer,
+    opening: Opening,
+    connect: Callable[[], Awaitable[AsyncTransport]],
+    explain: AsyncExplain,
+    examine: Examine,
 ) -> AsyncGenerator[TextStreamDelta, None]:
+    question = answer.question
     try:
         answer.start_clock()
-        async with await (await connect()).open(opening()) as opened:
-            decoder = opened.decoder
-            try:
-                async for piece in opened:
-                    deltas = decoder.feed(piece)
-                    for delta in deltas:
-                        answer.add(delta)
-                        yield delta
-                    if deltas:
-                        # Only now: the time that the reader of the stream takes is not the server's.
-                        opened.pace.note_piece()
-                    if decoder.failure is not None:
-                        break
-                    if decoder.is_done:
-                        opened.pace.is_ending = True
-            except RociError as failure:
-                _lost(decoder, failure)
-        for delta in answer.end(decoder):
-            yield delta
-        if decoder.failure is not None:
-            raise answer.broken_by(await explain(decoder.failure))
+        while True:
+            transport = await connect()
+            async with await transport.open(question.exchange(lambda: opening(question.request))) as opened:
+                answer.note_reply()
+                decoder = opened.decoder
+                try:
+                    async for piece in opened:
+                        deltas = decoder.feed(piece)
+                        for delta in deltas:
+                            answer.add(delta)
+                            yield delta
+                        if deltas:
+                            # Only now: the time that the reader of the stream takes is not the server's.
+                            opened.pace.note_piece()
+                        if decoder.failure is not None:
+                            break
+                        if decoder.is_done:
+                            opened.pace.is_ending = True
+                except RociError as failure:
+                    _lost(decoder, failure)
+            for delta in answer.end(decoder):
+                yield delta
+            failure = decoder.failure
+            empty = answer.emptiness(decoder)
+            if empty is not None:
+                failure = await transport.run(examine(question.request, empty)) or failure
+            if failure is None:
+                break
+            failure = await explain(failure)
+            if not answer.starts_anew(failure):
+                raise answer.broken_by(failure)
         answer.complete()
     except RociError as failure:
-        answer.failure = await explain(failure)
+        answer.failure = answer.give_receipt(await explain(failure))
         if answer.failure is failure:
             raise
         raise answer.failure from failure

@@ -6,6 +6,7 @@ import msgspec
 
 from roci.errors import UnsupportedError, UsageError
 from roci.types.messages import ModelMessage, conversation
+from roci.types.overflow import OnOverflow
 from roci.types.settings import GenerationSettings, ResponseFormat, Timeouts
 from roci.types.tools import ToolChoice, ToolDefinition, check_tools, tool_choice
 
@@ -24,6 +25,9 @@ class ProviderRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Takes None only."""
     timeouts: Timeouts | None = None
     """Wins over the provider's."""
+    on_overflow: OnOverflow = "error"
+    """What to do where the conversation does not fit the model's context: raise `ContextTooLongError`, or ask again
+    without its oldest turns; the receipt says how many messages were left out."""
 
 
 class CheckedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +40,7 @@ class CheckedRequest(msgspec.Struct, frozen=True, kw_only=True):
     response_format: ResponseFormat | None
     session_id: str | None
     timeouts: Timeouts | None
+    on_overflow: OnOverflow = "error"
 
 
 def checked(request: ProviderRequest) -> CheckedRequest:
@@ -58,6 +63,10 @@ def checked(request: ProviderRequest) -> CheckedRequest:
             field="response_format",
             hint="Give the format in one of the two places.",
         )
+    if request.on_overflow not in ("error", "drop_oldest"):
+        raise UsageError(
+            f"on_overflow is {request.on_overflow!r}; it takes 'error' or 'drop_oldest'.", field="on_overflow"
+        )
     tools = tuple(request.tools or ())
     choice = None if settings.tool_choice is None else tool_choice(settings.tool_choice)
     check_tools(tools, choice)
@@ -69,4 +78,5 @@ def checked(request: ProviderRequest) -> CheckedRequest:
         response_format=asked or default,
         session_id=request.session_id,
         timeouts=request.timeouts,
+        on_overflow=request.on_overflow,
     )

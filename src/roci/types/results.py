@@ -8,6 +8,7 @@ import msgspec
 
 from roci.errors import RociError
 from roci.types.messages import ModelMessage
+from roci.types.receipt import Receipt
 from roci.types.tools import ToolCall
 
 
@@ -51,7 +52,8 @@ class GenerationWarning(msgspec.Struct, frozen=True):
     """Something that went otherwise than asked, without being a failure."""
 
     kind: str
-    """`model_substituted`."""
+    """`model_substituted`, `suspected_truncation`, `unknown_finish_reason`, `tool_call_recovered`, `tool_parse_error`,
+    `tool_result_cut`."""
     message: str
 
 
@@ -70,6 +72,7 @@ class ProviderResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What the request carried; it is not sent to the server."""
     stats: GenerationStats = GenerationStats()
     warnings: tuple[GenerationWarning, ...] = ()
+    receipt: Receipt = Receipt()
     error: RociError | None = None
     """Why it broke off; only in a partial result."""
 
@@ -84,6 +87,25 @@ class GenerationStep(msgspec.Struct, frozen=True, kw_only=True):
 
     response: ProviderResponse
     tool_results: tuple[ModelMessage, ...] = ()
+    """For each call that was run, refused or wrong, in the calls' order; what a tool gave, or with `is_error` why not.
+    Empty where the calls were handed back."""
+    tools_time_s: float = 0.0
+    """From the calls to the last of their results."""
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """What the model called."""
+        return self.response.tool_calls
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of this round."""
+        return self.response.usage
+
+    @property
+    def time_s(self) -> float:
+        """The answer and the tools together."""
+        return self.response.stats.total_time_s + self.tools_time_s
 
 
 class GenerateTextResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,10 +114,13 @@ class GenerateTextResult(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    """Calls that are left to you: answer each with a `ModelMessage.tool_result` behind `messages`, and ask again."""
     steps: tuple[GenerationStep, ...] = ()
-    """The rounds that led here; one where no tools were run."""
+    """The rounds that led here; one where no tools were run. `text`, `reasoning` and `finish_reason` are the last
+    one's, `usage` and `warnings` those of all."""
     messages: tuple[ModelMessage, ...] = ()
-    """The conversation that was sent, with the answer behind it: ready for the next turn."""
+    """The conversation as it was given, with the answer behind it: ready for the next turn. What was left out because
+    it did not fit is still here."""
     usage: Usage = Usage()
     finish_reason: FinishReason = FinishReason.STOP
     stats: GenerationStats = GenerationStats()
@@ -103,6 +128,8 @@ class GenerateTextResult(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     """The model that answered, as the server names it."""
     session_id: str | None = None
+    receipt: Receipt = Receipt()
+    """What the call really did; that of several rounds is theirs together."""
     error: RociError | None = None
     """Why it broke off; only in a partial result."""
 
@@ -122,5 +149,6 @@ class GenerateTextResult(msgspec.Struct, frozen=True, kw_only=True):
             warnings=response.warnings,
             model=response.model,
             session_id=response.session_id,
+            receipt=response.receipt,
             error=response.error,
         )

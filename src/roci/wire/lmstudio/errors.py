@@ -20,5 +20,6 @@ TEXTS: Final = (
         r"tokens to keep from the initial prompt is greater than the context length"
         r"(?: \(n_keep: (?P<given>\d+) ?>= ?n_ctx: (?P<limit>\d+)\))?",
     ),
+    TextPattern("context", r"reached context length of (?P<limit>\d+) tokens.*mid-generation context overflow"),
     *OPENAI_TEXTS,
 )

@@ -5,8 +5,10 @@ Every pattern in `TEXTS` has a recorded sample in `tests/samples/errors/`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from time import time
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -26,6 +28,7 @@ from roci.errors import (
 Kind = Literal["context", "model", "none_loaded", "endpoint"]
 
 _BODY_LIMIT = 10_000
+_FLAGS: Final = {"true": True, "false": False}
 
 
 class TextPattern(NamedTuple):
@@ -43,14 +46,36 @@ TEXTS: Final = (
     # llama.cpp's server
     TextPattern("context", r"request \((?P<given>\d+) tokens\) exceeds the available context size \((?P<limit>\d+)"),
     TextPattern("context", r"context size has been exceeded"),
+    TextPattern("context", r"request exceeds the available context size"),
+    # llama-cpp-python
+    TextPattern("context", r"requested tokens \((?P<given>\d+)\) exceed context window of (?P<limit>\d+)"),
+    TextPattern("context", r"input \((?P<given>\d+) tokens\) is too large to process.*batch size: (?P<limit>\d+)"),
+    TextPattern("context", r"input \((?P<given>\d+) tokens\) is larger than .*\((?P<limit>\d+)"),
     # Ollama
     TextPattern("model", r"model ['\"][^'\"]+['\"] not found"),
+    TextPattern("context", r"prompt too long; exceeded (?:max )?context length"),
+    TextPattern("context", r"input length exceeds the (?:maximum )?context length"),
     # OpenAI and vLLM
     TextPattern(
         "context",
         r"maximum context length is (?P<limit>\d+) tokens"
         r"(?:.*?(?:requested|resulted in|has|contains) (?P<given>\d+))?",
     ),
+    # vLLM
+    TextPattern(
+        "context", r"prompt \(length (?P<given>\d+)\) is longer than the maximum model length of (?P<limit>\d+)"
+    ),
+    # SGLang
+    TextPattern(
+        "context",
+        r"input \((?P<given>\d+) tokens\) is longer than the model's context length \((?P<limit>\d+) tokens\)",
+    ),
+    # TGI
+    TextPattern(
+        "context", r"`inputs` tokens \+ `max_new_tokens` must be <= (?P<limit>\d+)\. Given: (?P<given>\d+) `inputs`"
+    ),
+    # Anthropic, and gateways before it
+    TextPattern("context", r"prompt is too long: (?P<given>\d+) tokens > (?P<limit>\d+) maximum"),
     # vLLM
     TextPattern("model", r"the model [`'\"][^`'\"]+[`'\"] does not exist"),
 )
@@ -104,6 +129,20 @@ def reply_error(
     texts: tuple[TextPattern, ...] = TEXTS,
 ) -> ReplyError:
     """The exception that `error` means, with all its facts. `status` is 200 for an error inside a success."""
+    found = _error_of(error, status, path, model, body, headers, texts)
+    found.should_retry = _FLAGS.get((headers or {}).get("x-should-retry", "").lower())
+    return found
+
+
+def _error_of(
+    error: WireError,
+    status: int,
+    path: str,
+    model: str,
+    body: bytes,
+    headers: Mapping[str, str] | None,
+    texts: tuple[TextPattern, ...],
+) -> ReplyError:
     message = (error.message or "").strip() or f"The server answered {status} without a word."
     code = None if error.code is None or isinstance(error.code, int) else error.code
     facts: dict[str, Any] = {
@@ -141,11 +180,20 @@ def reply_error(
 
 
 def retry_after_s(headers: Mapping[str, str] | None) -> float | None:
-    """`Retry-After` in seconds; None where it is missing or a date."""
-    try:
-        return max(0.0, float((headers or {})["retry-after"]))
-    except (KeyError, ValueError):
+    """`Retry-After` in seconds from now; None where it is missing or neither a number nor a date."""
+    text = (headers or {}).get("retry-after", "").strip()
+    if not text:
         return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        from email.utils import parsedate_to_datetime  # slow to import, and seldom needed
+
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _context_error(
