@@ -145,3 +145,16 @@ def test_progress_is_shown_to_who_asked():
 def test_a_stream_that_breaks_ends_with_an_error_and_no_done():
     (event,) = chunks(writer().fail(Failure(status=503, message="gone", code="worker_died")))
     assert event == {"error": {"message": "gone", "type": "server_error", "param": None, "code": "worker_died"}}
+
+
+def test_the_load_and_the_context_are_told_at_the_end_beside_the_notes():
+    ended = Ended(TokenUsage(5, 3), Timing(load_time_s=1.5, context_length=256))
+    events = (TextDelta("x"), Note("n", "m"), Finish("stop"), ended)
+    told = {"load_time_s": 1.5, "context_length": 256}
+
+    reply = whole(writer(), *events)
+    assert (reply["roci"], reply["choices"][0]["roci"]) == (told, {"notes": [{"code": "n", "message": "m"}]})
+    *_, last, _ = stream(writer(), *events)
+    assert last["roci"] == {"notes": [{"code": "n", "message": "m"}]} | told
+    *_, notes, usage, _ = stream(writer(stream_options={"include_usage": True}), *events)
+    assert (notes["roci"], usage["roci"]) == ({"notes": [{"code": "n", "message": "m"}]}, told)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,7 @@ EXPECTED: dict[str, tuple[type[ReplyError], dict[str, object]]] = {
     "anthropic_401": (AccessDeniedError, {"status": 401}),
     "anthropic_overflow_500": (ContextTooLongError, {"given_tokens": 5000, "limit_tokens": 4096}),
     "llama_cpp_overflow": (ContextTooLongError, {"given_tokens": 9013, "limit_tokens": 8192}),
+    "llama_cpp_input_too_large": (ContextTooLongError, {"given_tokens": 3002, "limit_tokens": 512}),
     "llama_cpp_both_died": (ContextTooLongError, {"status": 500}),
     "llama_cpp_invalid_field": (BadRequestError, {"status": 400}),
     "llama_cpp_loading": (ServerBusyError, {"retry_after_s": 3.0}),
@@ -48,6 +51,15 @@ EXPECTED: dict[str, tuple[type[ReplyError], dict[str, object]]] = {
     "ollama_model_not_found": (ModelNotFoundError, {"key": "asked"}),
     "vllm_model_not_found": (ModelNotFoundError, {"key": "asked"}),
     "vllm_overflow": (ContextTooLongError, {"given_tokens": 5100, "limit_tokens": 4096}),
+    "ollama_overflow": (ContextTooLongError, {"given_tokens": None, "limit_tokens": None}),
+    "ollama_embedding_overflow": (ContextTooLongError, {"status": 400}),
+    "llama_cpp_overflow_older": (ContextTooLongError, {"given_tokens": None, "limit_tokens": None}),
+    "llama_cpp_python_overflow": (ContextTooLongError, {"given_tokens": 9437, "limit_tokens": 8192}),
+    "sglang_overflow": (ContextTooLongError, {"given_tokens": 150000, "limit_tokens": 131072}),
+    "vllm_decoder_prompt": (ContextTooLongError, {"given_tokens": 11157, "limit_tokens": 4096}),
+    "tgi_overflow": (ContextTooLongError, {"given_tokens": 4000, "limit_tokens": 4096}),
+    "anthropic_prompt_too_long": (ContextTooLongError, {"given_tokens": 213462, "limit_tokens": 200000}),
+    "lmstudio_overflow_mid_generation": (ContextTooLongError, {"given_tokens": None, "limit_tokens": 4096}),
     "fastapi_not_found": (WrongEndpointError, {"path": "/v1/x"}),
     "fastapi_validation": (BadRequestError, {"status": 422}),
 }
@@ -99,3 +111,17 @@ def test_an_error_without_words_says_at_least_the_status() -> None:
 )
 def test_retry_after_is_read_in_seconds(headers: dict[str, str] | None, seconds: float | None) -> None:
     assert retry_after_s(headers) == seconds
+
+
+def test_retry_after_may_be_a_date() -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+
+    assert 50 < (retry_after_s({"retry-after": soon}) or 0) <= 100
+    assert retry_after_s({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+
+
+@pytest.mark.parametrize(("said", "meant"), [("true", True), ("false", False), ("", None)])
+def test_a_server_may_say_that_asking_again_is_pointless(said: str, meant: bool | None) -> None:
+    error = reply_error(WireError(message="x"), status=503, path="/v1/x", headers={"x-should-retry": said})
+
+    assert error.should_retry is meant

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import os
 from collections.abc import Sequence
 from typing import Literal
 
@@ -19,14 +19,67 @@ class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
 
 
 class ImagePart(msgspec.Struct, frozen=True, tag_field="type", tag="image"):
-    """An image as a URL; `data:` URLs carry the bytes themselves and are what local servers take."""
+    """An image, as a URL. Make it with `from_path`, `from_bytes`, `from_url` or `from_data_uri`.
+
+    Those look at the image and carry it as a data URI: PNG and JPEG as they are, any other kind (WebP, GIF, BMP, TIFF,
+    AVIF) as PNG, if Pillow is installed. Without it they stay what they are, and a provider whose server does not take
+    them raises `UnsupportedError` before anything is sent. An image has 32 MiB at most.
+    """
 
     url: str
 
     @classmethod
-    def from_bytes(cls, data: bytes, media_type: str) -> ImagePart:
-        """`media_type` is, for instance, `image/png`."""
-        return cls(f"data:{media_type};base64,{base64.b64encode(data).decode()}")
+    def from_path(cls, path: str | os.PathLike[str]) -> ImagePart:
+        """The image in a file, which is read here and now; in an event loop, call it in a thread.
+
+        Raises:
+            UsageError: no such file, no image, or one that is cut short or too large.
+        """
+        from roci.types import images  # only for those who send some
+
+        return cls(images.data_uri(images.file_bytes(path)))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, media_type: str | None = None) -> ImagePart:
+        """The image in `data`. What kind it is the bytes tell; `media_type` is not believed where they differ.
+
+        Raises:
+            UsageError: no image, or one that is cut short or too large.
+        """
+        from roci.types import images  # only for those who send some
+
+        return cls(images.data_uri(bytes(data)))
+
+    @classmethod
+    def from_url(cls, url: str) -> ImagePart:
+        """The image at an `http` or `https` address, which the server must fetch; most local servers do not
+        (`fetch_image` fetches it here). A data URI is taken as by `from_data_uri`.
+
+        Raises:
+            UsageError: another kind of address.
+        """
+        if url[:5].lower() == "data:":
+            return cls.from_data_uri(url)
+        from roci.types import images  # only for those who send some
+
+        if not images.is_address(url):
+            raise UsageError(
+                f"{url[:60]!r} is no address of an image: it takes http://…, https://… or data:….",
+                field="url",
+                hint="For a file there is ImagePart.from_path.",
+            )
+        return cls(url)
+
+    @classmethod
+    def from_data_uri(cls, uri: str) -> ImagePart:
+        """The image in a data URI in base64, such as `data:image/png;base64,…`.
+
+        Raises:
+            UsageError: no such URI, no image, or one that is cut short or too large.
+        """
+        from roci.types import images  # only for those who send some
+
+        return cls(images.data_uri(images.decoded_uri(uri)))
 
 
 Part = TextPart | ImagePart
@@ -97,7 +150,7 @@ def conversation(messages: str | ModelMessage | Sequence[ModelMessage]) -> tuple
                 field=f"messages[{index}]",
                 hint="Make it with ModelMessage.user, .system, .assistant or .tool_result.",
             )
-        if not (message.parts or message.tool_calls):
+        if not (message.parts or message.tool_calls or message.role == "tool"):
             raise UsageError(
                 f"messages[{index}] ({message.role}) is empty.",
                 field=f"messages[{index}]",

@@ -35,6 +35,15 @@ class AnswerNotes(Struct):
     notes: list[dict[str, str]]
 
 
+class AnswerFacts(Struct, kw_only=True):
+    """What roci knows of the call beside the answer. A stream's last chunks hold a choice's notes here too."""
+
+    load_time_s: float | UnsetType = UNSET
+    """Absent where the model was loaded already."""
+    context_length: int | UnsetType = UNSET
+    """Tokens that one request has on the model as it is loaded."""
+
+
 class ChatChoice(Struct, kw_only=True):
     index: int
     message: AnswerMessage
@@ -73,3 +82,4 @@ class ChatCompletion(Struct, kw_only=True):
     """Figures of speculative decoding where there was any, else empty."""
     timings: dict[str, Any] | UnsetType = UNSET
     """The engine's own, as it tells them."""
+    roci: AnswerFacts | UnsetType = UNSET

@@ -103,7 +103,7 @@ class ChatWriter:
         choices = [_choice(index, transcript) for index in range(self._answers)]
         usage = usage_object(transcript.ended.usage)
         reply = _head(begun, "chat.completion") | {"choices": choices, "usage": usage} | self._more(transcript.ended)
-        return _encode(reply | _engine_timings(transcript.ended))
+        return _encode(reply | _engine_timings(transcript.ended) | _told(transcript.ended))
 
     def _chunk(self, index: int, delta: bytes, *, logprobs: bytes = b"null", rest: bytes = b"") -> bytes:
         place = _PLACE % index
@@ -117,11 +117,14 @@ class ChatWriter:
         self._held = None
         no_more: dict[str, Any] = {}
         choice = {"index": held.choice, "delta": no_more, "logprobs": None, "finish_reason": held.reason}
-        fields: dict[str, Any] = {"choices": [choice], **notes_field(self._notes.get(held.choice, [])), **(more or {})}
+        fields: dict[str, Any] = {"choices": [choice], **(more or {})}
+        told = notes_field(self._notes.get(held.choice, []))
+        if told:
+            fields["roci"] = told["roci"] | fields.get("roci", {})
         return self._head + _encode(fields)[1:] + b"\n\n"
 
     def _end(self, ended: Ended) -> bytes:
-        last = {"usage": usage_object(ended.usage), **self._more(ended), **_engine_timings(ended)}
+        last = {"usage": usage_object(ended.usage), **self._more(ended), **_engine_timings(ended), **_told(ended)}
         if not self._asked_for_usage:
             # On the last chunk that has a choice: a client that did not ask may not expect one without.
             return self._finish_chunk(last) + DONE
@@ -196,3 +199,11 @@ def _stats(ended: Ended) -> dict[str, Any]:
 
 def _engine_timings(ended: Ended) -> dict[str, Any]:
     return {} if ended.timing.engine is None else {"timings": ended.timing.engine}
+
+
+def _told(ended: Ended) -> dict[str, Any]:
+    """roci's own field of the reply as a whole; the notes on a choice stand beside it, or in it where chunks end."""
+    timing = ended.timing
+    facts = {"load_time_s": timing.load_time_s, "context_length": timing.context_length}
+    told = {name: value for name, value in facts.items() if value is not None}
+    return {"roci": told} if told else {}

@@ -14,7 +14,10 @@ from roci.types.requests import CheckedRequest
 from roci.types.results import FinishReason, GenerationWarning, ProviderResponse, Usage
 from roci.types.settings import ResponseFormat
 from roci.types.tools import ToolCall, ToolChoice, ToolDefinition
-from roci.wire.openai.types import ChatReply, ModelEntry, ModelList, WireToolCall, WireUsage
+from roci.wire.openai.image_parts import ANY_SERVER, ImagesTaken, wire_image
+from roci.wire.openai.reasoning import Dialect, reasoning_fields
+from roci.wire.openai.types import ChatReply, ModelEntry, ModelList, ModelMeta, WireToolCall, WireUsage, arguments_text
+from roci.wire.reasoning_tags import split_reasoning
 
 T = TypeVar("T")
 
@@ -33,17 +36,28 @@ _FINISH_REASONS: Final = {
     "error": FinishReason.ERROR,
 }
 _STATES: Final = {"loaded": True, "not-loaded": False}
-_EFFORTS: Final = {"off": "none", "on": "medium"}
 
 encode = msgspec.json.Encoder().encode
 _decode_chat = msgspec.json.Decoder(ChatReply).decode
 _decode_models = msgspec.json.Decoder(ModelList).decode
 
 
-def chat_body(request: CheckedRequest, model: str, *, stream: bool) -> dict[str, Any]:
-    """The body of `POST /v1/chat/completions` for `request`, as a dict that a dialect may still change."""
+def chat_body(
+    request: CheckedRequest,
+    model: str,
+    *,
+    stream: bool,
+    images: ImagesTaken = ANY_SERVER,
+    dialect: Dialect = "other",
+) -> dict[str, Any]:
+    """The body of `POST /v1/chat/completions` for `request`, as a dict that a dialect may still change.
+
+    Raises:
+        UnsupportedError: an image that the server would refuse.
+        UsageError: an image that is none.
+    """
     settings = request.settings
-    body: dict[str, Any] = {"model": model, "messages": [wire_message(message) for message in request.messages]}
+    body: dict[str, Any] = {"model": model, "messages": [wire_message(message, images) for message in request.messages]}
     if stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
@@ -64,7 +78,7 @@ def chat_body(request: CheckedRequest, model: str, *, stream: bool) -> dict[str,
     if settings.stop_sequences:
         body["stop"] = list(settings.stop_sequences)
     if settings.reasoning is not None:
-        body["reasoning_effort"] = _EFFORTS.get(settings.reasoning, settings.reasoning)
+        body |= reasoning_fields(settings.reasoning, dialect)
     if request.response_format is not None:
         body["response_format"] = wire_response_format(request.response_format)
     if request.tools:
@@ -74,8 +88,8 @@ def chat_body(request: CheckedRequest, model: str, *, stream: bool) -> dict[str,
     return body
 
 
-def wire_message(message: ModelMessage) -> dict[str, Any]:
-    wire: dict[str, Any] = {"role": message.role, "content": _wire_content(message)}
+def wire_message(message: ModelMessage, images: ImagesTaken = ANY_SERVER) -> dict[str, Any]:
+    wire: dict[str, Any] = {"role": message.role, "content": _wire_content(message, images)}
     if message.tool_calls:
         wire["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments_json}}
@@ -86,14 +100,12 @@ def wire_message(message: ModelMessage) -> dict[str, Any]:
     return wire
 
 
-def _wire_content(message: ModelMessage) -> str | list[dict[str, Any]] | None:
+def _wire_content(message: ModelMessage, images: ImagesTaken) -> str | list[dict[str, Any]] | None:
     if not any(isinstance(part, ImagePart) for part in message.parts):
         # Plain text is what every server takes; parts are not.
         return message.text or (None if message.tool_calls else "")
     return [
-        {"type": "text", "text": part.text}
-        if isinstance(part, TextPart)
-        else {"type": "image_url", "image_url": {"url": part.url}}
+        {"type": "text", "text": part.text} if isinstance(part, TextPart) else wire_image(part, images)
         for part in message.parts
     ]
 
@@ -113,12 +125,13 @@ def wire_tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
 
 
 def wire_response_format(form: ResponseFormat) -> dict[str, Any]:
+    """Raises UsageError where the schema is none."""
     if form.kind != "json_schema":
         return {"type": form.kind}
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": form.name, "strict": form.strict, "schema": form.schema or {}},
-    }
+    from roci.wire.schema.enforceable import enforceable  # not for those who ask for no schema
+
+    schema = enforceable(form.schema or {}).schema
+    return {"type": "json_schema", "json_schema": {"name": form.name, "strict": form.strict, "schema": schema}}
 
 
 def decode_reply(body: bytes, content_type: str) -> ChatReply:
@@ -183,6 +196,9 @@ def response(reply: ChatReply, session_id: str | None) -> ProviderResponse:
         )
     calls = tuple(_tool_call(call, index) for index, call in enumerate(message.tool_calls or ()))
     text, reasoning = message.content or message.refusal or "", message.reasoning_content or message.reasoning or ""
+    text, thought = split_reasoning(text)
+    # Some servers tell the thought in both places.
+    reasoning = reasoning if thought == reasoning.strip() else "\n".join(filter(None, (reasoning, thought)))
     if choice.finish_reason is None and not (text or reasoning or calls):
         raise EmptyReplyError(
             "The server answered with a success that is empty and gives no reason for it.",
@@ -208,7 +224,7 @@ def _tool_call(call: WireToolCall, index: int) -> ToolCall:
     return ToolCall(
         id=call.id or f"call_{index}",
         name=(function and function.name) or "",
-        arguments_json=(function and function.arguments) or "{}",
+        arguments_json=(function and arguments_text(function)) or "{}",
     )
 
 
@@ -246,14 +262,18 @@ def models(body: bytes, content_type: str, source: str) -> list[ModelInfo]:
 
 
 def _model_info(entry: ModelEntry, source: str) -> ModelInfo:
-    limit = entry.max_context_length or entry.context_length or entry.max_model_len
-    known = entry.loaded_context_length or limit
+    meta = entry.meta or ModelMeta()
+    limit = entry.max_context_length or entry.context_length or entry.max_model_len or meta.n_ctx_train
+    loaded = entry.loaded_context_length or entry.max_model_len or meta.n_ctx
+    known = loaded or limit
     assumed = ModelCapabilities()
     return ModelInfo(
         key=entry.id,
         max_context_length=limit,
-        loaded_context_length=entry.loaded_context_length,
-        is_loaded=_STATES.get(entry.state or "", True if entry.loaded_context_length else None),
+        max_context_source=source if limit else "",
+        loaded_context_length=loaded,
+        loaded_context_source=source if loaded else "",
+        is_loaded=_STATES.get(entry.state or "", True if loaded else None),
         capabilities=msgspec.structs.replace(assumed, context_length=known) if known else assumed,
         source=source,
     )

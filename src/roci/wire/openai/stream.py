@@ -6,10 +6,13 @@ import msgspec
 
 from roci.errors import RociError, StreamInterruptedError
 from roci.types.results import GenerationWarning, Usage
-from roci.types.stream import TextStreamDelta, ToolCallDelta
+from roci.types.stream import TextStreamDelta
 from roci.wire.openai import convert
+from roci.wire.openai.call_indexes import CallIndexes
 from roci.wire.openai.errors import TEXTS, TextPattern, WireError, read_error, reply_error
-from roci.wire.openai.types import ChatReply, Choice, WireToolCall
+from roci.wire.openai.told import ServerWords
+from roci.wire.openai.types import ChatReply, Choice, Delta
+from roci.wire.reasoning_tags import ReasoningSplitter
 from roci.wire.sse import SseDecoder
 
 _decode = msgspec.json.Decoder(ChatReply).decode
@@ -28,12 +31,16 @@ class ChatStreamDecoder:
         """The model that answers, from its first chunk on."""
         self.response_id = ""
         self.warnings: tuple[GenerationWarning, ...] = ()
+        self.words = ServerWords()
+        """What the server tells beside the answer, in its last chunks."""
         self._path = path
         self._asked_model = model
         self._texts = texts
         self._sse = SseDecoder()
         self._has_finished = False
-        self._calls = _CallIndexes()
+        self._calls = CallIndexes()
+        self._tags: ReasoningSplitter | None = ReasoningSplitter()
+        """Until the answer's start has shown that there are no tags in it, or all have been read."""
         self._early: list[TextStreamDelta] = []
 
     def take_whole(self, body: bytes, content_type: str) -> None:
@@ -80,6 +87,8 @@ class ChatStreamDecoder:
                 "The stream was cut in the middle of an event.", hint="Look at the server's log, then ask again."
             )
             self.failure.__cause__ = cut
+        if self._tags is not None and (held := self._split(self._tags, "", "", is_last=True)) != ("", ""):
+            deltas.append(TextStreamDelta(*held))
         if not self._has_finished and self.failure is None:
             how = "said [DONE] without giving a reason" if self.is_done else "ended before the answer did"
             self.failure = StreamInterruptedError(
@@ -103,24 +112,40 @@ class ChatStreamDecoder:
             self.response_id = chunk.id
         usage = convert.usage(chunk.usage) if chunk.usage is not None else None
         if not chunk.choices:
+            self.words.take(payload)
             return None if usage is None else TextStreamDelta(usage=usage)
         choice = chunk.choices[0]
         delta = choice.delta or choice.message
         if delta is not None and choice.finish_reason is None and not delta.tool_calls and usage is None:
             text = delta.content or ""
             reasoning = delta.reasoning_content or delta.reasoning or ""
+            if text and self._tags is not None:
+                text, reasoning = self._split(self._tags, text, reasoning)
             return TextStreamDelta(text, reasoning) if text or reasoning else None
-        return self._full_delta(choice, usage)
+        if choice.finish_reason is not None or usage is not None:
+            self.words.take(payload)
+        return self._full_delta(choice, delta or Delta(), usage, payload)
 
-    def _full_delta(self, choice: Choice, usage: Usage | None) -> TextStreamDelta | None:
-        delta = choice.delta or choice.message
-        calls = self._calls.deltas((delta and delta.tool_calls) or [])
+    def _split(self, tags: ReasoningSplitter, text: str, reasoning: str, *, is_last: bool = False) -> tuple[str, str]:
+        """`text` without the thought in it, and the thought; one that `reasoning` tells as well counts once."""
+        text, thought = tags.feed(text)
+        if is_last:
+            more, last = tags.close()
+            text, thought = text + more, thought + last
+        if tags.is_plain:
+            self._tags = None
+        return text, reasoning if thought == reasoning else reasoning + thought
+
+    def _full_delta(self, choice: Choice, delta: Delta, usage: Usage | None, payload: bytes) -> TextStreamDelta | None:
+        calls = self._calls.deltas(delta.tool_calls or [])
         reason = None
         if choice.finish_reason is not None:
             self._has_finished = True
             reason, self.warnings = convert.finish_reason(choice.finish_reason, has_calls=self._calls.count > 0)
-        text = (delta and (delta.content or delta.refusal)) or ""
-        reasoning = (delta and (delta.reasoning_content or delta.reasoning)) or ""
+        text = delta.content or delta.refusal or ""
+        reasoning = delta.reasoning_content or delta.reasoning or ""
+        if self._tags is not None:
+            text, reasoning = self._split(self._tags, text, reasoning, is_last=bool(calls or reason))
         if not (text or reasoning or calls or reason or usage):
             return None
         return TextStreamDelta(text, reasoning, calls, reason, usage)
@@ -128,40 +153,3 @@ class ChatStreamDecoder:
     def _server_error(self, payload: bytes) -> RociError:
         error = read_error(payload) or WireError(message=payload[:1000].decode("utf-8", "replace"))
         return reply_error(error, status=200, path=self._path, model=self._asked_model, body=payload, texts=self._texts)
-
-
-class _CallIndexes:
-    """Gives each streamed tool call one index, though servers leave indexes or ids out or repeat them."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._by_id: dict[str, int] = {}
-        self._by_wire_index: dict[int, int] = {}
-        self._last = -1
-
-    def deltas(self, calls: list[WireToolCall]) -> tuple[ToolCallDelta, ...]:
-        return tuple(self._delta(call) for call in calls)
-
-    def _delta(self, call: WireToolCall) -> ToolCallDelta:
-        name = (call.function and call.function.name) or ""
-        arguments = (call.function and call.function.arguments) or ""
-        index = self._index(call.id or "", name, call.index)
-        return ToolCallDelta(index=index, id=call.id or "", name=name, arguments_json=arguments)
-
-    def _index(self, call_id: str, name: str, wire_index: int | None) -> int:
-        if call_id and call_id in self._by_id:
-            index = self._by_id[call_id]
-        elif wire_index is not None and wire_index in self._by_wire_index and not (call_id and name):
-            index = self._by_wire_index[wire_index]
-        elif call_id or name or self._last < 0:
-            # A new id with a name is a new call, also where its index repeats an earlier one.
-            index = self.count
-            self.count += 1
-        else:
-            index = self._last
-        if call_id:
-            self._by_id[call_id] = index
-        if wire_index is not None:
-            self._by_wire_index[wire_index] = index
-        self._last = index
-        return index

@@ -5,13 +5,22 @@ Source: OpenAI API reference (chat completions, models), and replies of LM Studi
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
 
-class FunctionCall(Struct, gc=False):
+class FunctionCall(Struct):
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
+    """JSON text; a few servers send the object itself, as Ollama's own API does."""
+
+
+def arguments_text(function: FunctionCall) -> str:
+    """The arguments as text; empty where there are none."""
+    arguments = function.arguments
+    return msgspec.json.encode(arguments).decode() if isinstance(arguments, dict) else arguments or ""
 
 
 class WireToolCall(Struct):
@@ -68,6 +77,11 @@ class ChatReply(Struct):
         return self.error is not msgspec.UNSET and bytes(self.error) != b"null"
 
 
+class ModelMeta(Struct, gc=False):
+    n_ctx_train: int | None = None
+    n_ctx: int | None = None
+
+
 class ModelEntry(Struct):
     """An entry of `GET /v1/models`; what is beside the id, servers add of their own."""
 
@@ -76,7 +90,8 @@ class ModelEntry(Struct):
     max_context_length: int | None = None
     loaded_context_length: int | None = None
     context_length: int | None = None  # OpenRouter
-    max_model_len: int | None = None  # vLLM
+    max_model_len: int | None = None  # vLLM: what it serves with
+    meta: ModelMeta | None = None  # llama.cpp
 
 
 class ModelList(Struct):
