@@ -224,7 +224,9 @@ def test_a_tool_round_in_the_history_is_sent_in_the_dialect(twin: Twin) -> None:
     + [("g", "required", ["g"])],
 )
 def test_a_tool_choice_is_sent_as_lm_studio_takes_it(choice: str, wire: str, tools: list[str], twin: Twin) -> None:
-    with canned_server({CHAT: Reply.json(completion())}) as server, provider(server) as model:
+    called = {"tool_calls": [{"id": "1", "type": "function", "function": {"name": "g", "arguments": "{}"}}]}
+    reply = Reply.json(completion("", "tool_calls", message=called))
+    with canned_server({CHAT: reply}) as server, provider(server) as model:
         twin.call(roci, "generate_text", model, "hi", GenerationSettings(tool_choice=choice), tools=[F, G])
 
     sent = server.requests[0].json()
@@ -233,13 +235,13 @@ def test_a_tool_choice_is_sent_as_lm_studio_takes_it(choice: str, wire: str, too
 
 
 def test_images_are_sent_as_parts(twin: Twin) -> None:
-    message = ModelMessage.user(["See:", roci.ImagePart("data:image/png;base64,AA==")])
+    message = ModelMessage.user(["See:", roci.ImagePart("data:image/png;base64,iVBORw0KGgo=")])
     with canned_server({CHAT: Reply.json(completion())}) as server, provider(server) as model:
         twin.call(roci, "generate_text", model, [message])
 
     assert server.requests[0].json()["messages"][0]["content"] == [
         {"type": "text", "text": "See:"},
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import roci
-from roci import GenerationSettings, LmStudioProvider, ModelMessage, ProviderRequest
+from roci import GenerationSettings, LmStudioProvider, ModelMessage, ProviderRequest, RetryPolicy
 from tests.support.canned_server import CannedServer, Reply, canned_server, chunk, completion
 from tests.support.twins import Twin
 
@@ -17,7 +17,7 @@ UNKNOWN_PATH = Reply.json({"error": "Unexpected endpoint or method. (GET /x)"})
 
 
 def provider(server: CannedServer, model: str = "m", **kwargs: Any) -> LmStudioProvider:
-    return LmStudioProvider(model, base_url=server.url, **kwargs)
+    return LmStudioProvider(model, base_url=server.url, **{"retries": RetryPolicy(max_retries=0), **kwargs})
 
 
 def asked(text: str = "hi", **fields: Any) -> ProviderRequest:

@@ -84,12 +84,13 @@ def test_its_own_dialect_takes_json_mode_and_a_named_tool_as_they_are(twin: Twin
     settings = roci.GenerationSettings(
         response_format=roci.ResponseFormat.json_object(), tool_choice="f", reasoning="low"
     )
-    routes = {"POST /v1/chat/completions": Reply.json(completion())}
+    called = {"tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+    routes = {"POST /v1/chat/completions": Reply.json(completion("", "tool_calls", message=called))}
     with canned_server(routes) as server, OpenAICompatibleProvider("m", server.url) as model:
         tools = [roci.ToolDefinition(name="f"), roci.ToolDefinition(name="g")]
         twin.call(roci, "generate_text", model, "hi", settings, tools=tools)
 
-    sent = server.requests[0].json()
+    sent = server.requests[-1].json()
     assert sent["response_format"] == {"type": "json_object"}
     assert sent["tool_choice"] == {"type": "function", "function": {"name": "f"}}
     assert (len(sent["tools"]), sent["reasoning_effort"]) == (2, "low")

@@ -5,6 +5,7 @@ A command's module is imported when it is called.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -24,17 +25,26 @@ from roci.version import VERSION
 COMMANDS: Final = {
     "run": "Ask a model one question; the answer streams.",
     "chat": "Talk with a model, turn by turn.",
-    "models": "List the models of the server and of this machine.",
+    "ls": "List the models of the server and of this machine.",
+    "ps": "List the models in the server's memory.",
+    "load": "Load a model into the server's memory.",
+    "unload": "Take a model out of the server's memory.",
+    "status": "Say whether a server is there, and how it is.",
     "search": "Find models on Hugging Face.",
-    "get": "Fetch a model to this machine.",
+    "get": "Fetch a model to this machine, or to the server's.",
     "import": "Bring a model file, or Ollama's models, into roci's folder.",
-    "rm": "Remove a model from this machine.",
+    "rm": "Remove a model from this machine, or from the server's.",
     "serve": "Serve the models of this machine on port 1234.",
     "tokens": "Make, list and remove access tokens of the server.",
     "config": "Show and change the settings of the server and of models.",
     "doctor": "Check what is there, and say what to do.",
+    "completion": "Make the shell complete commands, options and models.",
 }
 """Command -> its line in the list; its module is `roci.cli.<command>`, with `_` behind a word of the language."""
+ALIASES: Final = {"models": "ls"}
+"""Other names, which the list leaves out."""
+COMPLETION_VARIABLE: Final = "_ROCI_COMPLETE"
+"""Set by the shell's completion script, as click makes it."""
 
 HELP_COLUMNS_MIN: Final = 30
 HELP_COLUMNS_MAX: Final = 80
@@ -53,6 +63,7 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in COMMANDS:
             return None
         return import_module(f"roci.cli.{cmd_name}{'_' if iskeyword(cmd_name) else ''}").command
@@ -61,7 +72,7 @@ class _LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
+        if name not in COMMANDS and name not in ALIASES and not name.startswith("-"):
             raise click.UsageError(_unknown_command(name), ctx)
         return super().resolve_command(ctx, args)
 
@@ -105,6 +116,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _invoke(arguments: list[str]) -> int:
+    instruction = os.environ.get(COMPLETION_VARIABLE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(roci, {}, "roci", COMPLETION_VARIABLE, instruction)
     try:
         with roci.make_context("roci", arguments, terminal_width=_help_columns()) as context:
             roci.invoke(context)
@@ -132,7 +148,7 @@ def _help_columns() -> int:
 def _unknown_command(name: str) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name.lower(), COMMANDS, n=2, cutoff=0.5)
+    near = get_close_matches(name.lower(), [*COMMANDS, *ALIASES], n=2, cutoff=0.5)
     if near:
         return f"There is no command {name!r}. Did you mean {' or '.join(near)}?"
     return f'There is no command {name!r}. To ask a model: roci run "{name} …"'

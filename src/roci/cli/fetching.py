@@ -38,14 +38,14 @@ def fetch_with_progress(home: Path) -> Path:
         StarterModelError: it could not be had.
     """
     output.note(f"Fetching {STARTER_KEY} to {home}")
-    with _shown() as show:
+    with shown_progress() as show:
         return fetch_starter(home, lambda progress: show(_of_starter(progress)))
 
 
 def download_with_progress(plan: Plan, hub: Hub, megabytes_per_second: float | None) -> Path:
     """Bring the files of `plan`; gives the path that the model is opened by. Raises as `fetch`."""
     output.note(output.printable(f"Fetching {plan.title} to {plan.path.parent}"))
-    with _shown() as show:
+    with shown_progress() as show:
         return asyncio.run(_fetched(plan, hub, megabytes_per_second, show))
 
 
@@ -65,7 +65,7 @@ def _of_starter(progress: StarterProgress) -> Progress:
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[[Progress], None]]:
+def shown_progress() -> Iterator[Callable[[Progress], None]]:
     if not output.is_terminal(sys.stderr):
         yield _Lines()
         return

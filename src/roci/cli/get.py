@@ -1,4 +1,4 @@
-"""`roci get`: fetch a model to this machine."""
+"""`roci get`: fetch a model to this machine, or have a server download it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import click
 
 from roci.cli import output
 from roci.cli.fetching import download_with_progress, fetch_with_progress
+from roci.cli.managed import server_option
+from roci.cli.server_download import download_to_server
 from roci.config import RociConfig
 from roci.engine.hub.choice import machine_memory_bytes
 from roci.engine.hub.endpoint import Hub
@@ -25,6 +27,7 @@ Examples:
   roci get phi-3-mini
   roci get bartowski/Llama-3.2-3B-Instruct-GGUF@Q4_K_M
   roci get https://example.com/models/tiny-Q8_0.gguf
+  roci get ibm/granite-4-micro --server http://gpu-box:1234
 """
 
 
@@ -34,18 +37,33 @@ Examples:
 @click.option("--force", is_flag=True, help="Take the smallest file where none fits this machine.")
 @click.option("--limit-mb-s", type=click.FloatRange(min=0.001), metavar="X", help="At most X megabytes a second.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, and fetch nothing.")
+@server_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(
-    name: str, quantization: str | None, force: bool, limit_mb_s: float | None, dry_run: bool, as_json: bool
+    name: str,
+    quantization: str | None,
+    force: bool,
+    limit_mb_s: float | None,
+    dry_run: bool,
+    server: str | None,
+    as_json: bool,
 ) -> None:
-    """Fetch the model NAME to this machine.
+    """Fetch the model NAME to this machine; with --server, to that server's.
 
     NAME is one that `roci models --recommended` lists, OWNER/NAME or OWNER/NAME@Q4_K_M on Hugging Face, a link to it,
     or a link to a .gguf file. Of several quantizations the best that fits this machine is taken. A download that was
     ended early goes on where it was. The file's path goes to standard output.
 
-    HF_TOKEN is sent to the hub, HF_ENDPOINT names another one, HTTPS_PROXY is heeded.
+    HF_TOKEN is sent to the hub, HF_ENDPOINT names another one, HTTPS_PROXY is heeded. A server's download is its own:
+    Ctrl-C leaves it running there, and the same command shows it again.
     """
+    if server is not None:
+        if dry_run or limit_mb_s is not None:
+            raise click.UsageError(
+                "--dry-run and --limit-mb-s are for downloads to this machine.", click.get_current_context()
+            )
+        download_to_server(server, name, quantization, force=force, as_json=as_json)
+        return
     home = RociConfig.from_env().home
     hub = Hub.from_env()
     plan = asyncio.run(_planned(hub, home, name, quantization, force))

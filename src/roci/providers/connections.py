@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from roci.exchange.transports import AsyncTransport, SyncTransport
+from roci.wire.openai.reasoning import Dialect
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -29,6 +30,10 @@ class Connections:
         self.base_url = base_url
         self._uds = uds
         self._by_loop: dict[AbstractEventLoop, tuple[AsyncTransport, AsyncGenerator[None, None]]] = {}
+        self.dialect: Dialect | None = None
+        """How the server wants to be asked, once that is known."""
+        self.vector_sizes: dict[tuple[str, int | None], int] = {}
+        """(model, dimensions asked for) -> numbers in a vector, as the server sent them the first time."""
 
     def sync(self) -> SyncTransport:
         self._forget_what_is_not_ours()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roci.config import RociConfig, server_root
-from roci.errors import UnexpectedReplyError
 from roci.exchange.exchange import Exchange
 from roci.providers.connections import Connections
 from roci.providers.openai_compatible import OpenAICompatibleProvider
 from roci.types.models import LmStudioModel, ModelInfo
+from roci.types.receipt import Adjustment
 from roci.types.requests import CheckedRequest
+from roci.types.retries import RetryPolicy
 from roci.types.settings import Timeouts
 from roci.wire.lmstudio import convert
+from roci.wire.lmstudio.adjustments import adjustments
 from roci.wire.lmstudio.errors import TEXTS
-from roci.wire.openai.errors import read_error
+
+if TYPE_CHECKING:
+    from roci.providers.management import Management
 
 
 class LmStudioProvider(OpenAICompatibleProvider):
@@ -25,6 +29,7 @@ class LmStudioProvider(OpenAICompatibleProvider):
         base_url: the server's address, with or without `/v1`. None: `LMSTUDIO_BASE_URL`, else LM Studio's own default.
         token: an API token, where the server wants one. None: `LM_API_TOKEN` or one of its other names.
         timeouts: for every call that does not bring its own. None: the environment's, else the defaults.
+        retries: how often to ask again. None: the environment's `ROCI_MAX_RETRIES`, else twice.
 
     Raises:
         ConfigError: the base URL has no scheme or host.
@@ -32,6 +37,7 @@ class LmStudioProvider(OpenAICompatibleProvider):
 
     name = "lmstudio"
     _texts = TEXTS
+    _dialect = "other"
 
     def __init__(
         self,
@@ -40,6 +46,7 @@ class LmStudioProvider(OpenAICompatibleProvider):
         *,
         token: str | None = None,
         timeouts: Timeouts | None = None,
+        retries: RetryPolicy | None = None,
         config: RociConfig | None = None,
         connections: Connections | None = None,
     ) -> None:
@@ -50,27 +57,28 @@ class LmStudioProvider(OpenAICompatibleProvider):
             base_url=root + "/v1",
             api_key=token or config.lmstudio_token,
             timeouts=timeouts,
+            retries=retries,
             config=config,
             connections=connections or Connections(root),
         )
         self.base_url = root
         self._owns_connections = connections is None
-        self._prefix = "/v1"
+
+    def _enforces_schemas(self) -> bool:
+        return True
+
+    def _adjustments(self, request: CheckedRequest) -> tuple[Adjustment, ...]:
+        return super()._adjustments(request) + adjustments(request)
 
     def _body(self, request: CheckedRequest, *, stream: bool) -> dict[str, Any]:
         return convert.chat_body(request, self.model_id, stream=stream)
 
     def _listing(self) -> Exchange[list[ModelInfo]]:
-        """`/api/v1/models`, which tells most; older servers have `/api/v0/models` or only `/v1/models`."""
-        for path, read in (("/api/v1/models", convert.v1_models), ("/api/v0/models", convert.v0_models)):
-            get = self._get(path)
-            reply = yield get
-            if self._is_good(reply) and read_error(reply.body) is None:
-                try:
-                    return read(reply.body, reply.content_type)
-                except UnexpectedReplyError:
-                    # A server that answers every path with a page of its own has no such list.
-                    continue
-            if reply.status in (401, 403) or reply.status >= 500:
-                raise self._error(reply, get)
-        return (yield from self._v1_listing())
+        return (yield from self._management("list_models").listing())
+
+    def _management(self, capability: str, timeouts: Timeouts | None = None) -> Management:
+        from roci.providers.lmstudio_management import LmStudioManagement  # a plain answer does not need it
+
+        return LmStudioManagement(
+            self.base_url, self._headers, timeouts=timeouts or self._timeouts, retries=self._retries
+        )

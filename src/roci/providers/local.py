@@ -28,10 +28,16 @@ from roci.exchange.exchange import HttpRequest
 from roci.exchange.transports import AsyncTransport, SyncTransport
 from roci.providers.connections import Connections
 from roci.providers.openai_compatible import OpenAICompatibleProvider
+from roci.providers.receipts import Asked
+from roci.providers.retries import Question
 from roci.types.models import LmStudioModel, ModelCapabilities, ModelInfo
+from roci.types.receipt import Adjustment
 from roci.types.requests import CheckedRequest, ProviderRequest
 from roci.types.results import ProviderResponse
+from roci.types.retries import RetryPolicy
 from roci.types.settings import Timeouts
+from roci.wire.openai.image_parts import ENGINE
+from roci.wire.reasoning import ReasoningPlan, plan_reasoning
 
 _ADDRESS = "http://worker"
 _EXIT_WAIT_S = 2.0
@@ -50,6 +56,7 @@ class LocalProvider(OpenAICompatibleProvider):
         options: context, slots, threads, GPU layers. By default what the environment and the files of settings say
             (`roci config show`), but one slot, so that calls made at once are answered one after the other.
         timeouts: for every call that does not bring its own. The load counts as part of the first token.
+        retries: how often to ask again. None: the environment's `ROCI_MAX_RETRIES`, else twice.
 
     Raises:
         ModelNotFoundError: no such model on this machine.
@@ -57,6 +64,10 @@ class LocalProvider(OpenAICompatibleProvider):
     """
 
     name = "local"
+    _dialect = "llama.cpp"
+    _images = ENGINE
+    # The worker does each request to its end, even if nobody waits any more.
+    _embedded_at_once = 32
 
     def __init__(
         self,
@@ -64,11 +75,12 @@ class LocalProvider(OpenAICompatibleProvider):
         *,
         options: WorkerOptions | None = None,
         timeouts: Timeouts | None = None,
+        retries: RetryPolicy | None = None,
         config: RociConfig | None = None,
         is_shared: bool = False,
     ) -> None:
         config = config or RociConfig.from_env()
-        super().__init__(model, base_url=_ADDRESS, timeouts=timeouts, config=config)
+        super().__init__(model, base_url=_ADDRESS, timeouts=timeouts, retries=retries, config=config)
         self._home = config.home
         if is_shared:
             self._engine = _shared_engine(config.home, self.model_id, options)
@@ -135,6 +147,14 @@ class LocalProvider(OpenAICompatibleProvider):
 
         return await to_thread(self.describe)
 
+    def _check_embeds(self) -> None:
+        if self._found.kind != "embedding" and not self._engine.options.force_embedding:
+            raise UnsupportedError(
+                f"{self.model_id} is made to write text, not to make vectors: they would mean nothing.",
+                capability="embeddings",
+                hint="Take an embedding model, such as nomic-embed-text or all-MiniLM.",
+            )
+
     def _connect(self) -> SyncTransport:
         return self._engine.connect(self._timeouts.first_token_s).sync()
 
@@ -146,10 +166,40 @@ class LocalProvider(OpenAICompatibleProvider):
         missing = {name: value for name, value in sampling.items() if getattr(request.settings, name) is None}
         if missing:
             request = msgspec.structs.replace(request, settings=msgspec.structs.replace(request.settings, **missing))
+        plan = self._reasoning(request)
+        silent = msgspec.structs.replace(request.settings, reasoning=None)
+        body = super()._body(msgspec.structs.replace(request, settings=silent), stream=stream) | plan.fields
+        if plan.template:
+            body["chat_template_kwargs"] = plan.template
         # Progress makes the worker's stream begin with the prompt, which is how it notices in prefill that we left.
-        return super()._body(request, stream=stream) | {"return_progress": True}
+        return body | {"return_progress": True}
+
+    def _reasoning(self, request: CheckedRequest) -> ReasoningPlan:
+        can = self._found.abilities
+        wanted, options = request.settings.reasoning, can.reasoning_options
+        return plan_reasoning(wanted, options, default=can.reasoning_default, switch=can.reasoning_switch)
+
+    def _adjustments(self, request: CheckedRequest) -> tuple[Adjustment, ...]:
+        ignored = self._reasoning(request).ignored
+        if not ignored:
+            return ()
+        return (Adjustment(setting="reasoning", asked=request.settings.reasoning or "", reason=ignored),)
+
+    def _enforces_schemas(self) -> bool:
+        return True
+
+    def _asked(self, question: Question) -> Asked:
+        ready = self._engine.ready_now()
+        self._context_limit = ready.context_length if ready else None
+        return super()._asked(question)
 
     def _post(self, request: CheckedRequest, *, stream: bool) -> HttpRequest:
+        if self._found.kind != "llm":
+            raise UnsupportedError(
+                f"{self.model_id} is made to make vectors or scores, not to write text.",
+                capability="chat",
+                hint="For vectors there is embed().",
+            )
         ready = self._engine.ready_now()
         if request.tools and ready is not None and not ready.supports_tools:
             raise UnsupportedError(
@@ -187,7 +237,9 @@ class LocalProvider(OpenAICompatibleProvider):
             quantization=model.facts.quantization,
             size_bytes=model.size_bytes,
             max_context_length=limit,
+            max_context_source=str(model.path) if limit else "",
             loaded_context_length=ready.context_length if ready else None,
+            loaded_context_source="worker" if ready else "",
             is_loaded=ready is not None,
             capabilities=ModelCapabilities(
                 tools=ready.supports_tools if ready else model.abilities.tools,
@@ -292,7 +344,7 @@ class _Engine:
     def _connections(self, ready: WorkerReady) -> Connections:
         with self._lock:
             if self.connections is None:
-                self.connections = Connections(_ADDRESS + "/v1", uds=str(ready.socket_path))
+                self.connections = Connections(_ADDRESS, uds=str(ready.socket_path))
             return self.connections
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 from roci.config import RociConfig, checked_url
 from roci.errors import ModelNotFoundError, NoModelLoadedError, RociError, UsageError
@@ -13,14 +15,28 @@ from roci.exchange.transports import AsyncTransport, SyncTransport
 from roci.providers.answer import AnswerDecoder
 from roci.providers.connections import Connections
 from roci.providers.provider import ModelProvider
+from roci.providers.retries import Attempts
 from roci.selector import nearest_names
 from roci.types.models import LmStudioModel, ModelInfo
+from roci.types.receipt import Adjustment
 from roci.types.requests import CheckedRequest
 from roci.types.results import ProviderResponse
+from roci.types.retries import RetryPolicy
 from roci.types.settings import Timeouts
 from roci.wire.openai import convert
 from roci.wire.openai.errors import TEXTS, TextPattern, WireError, read_error, reply_error
+from roci.wire.openai.image_parts import ANY_SERVER, ImagesTaken
+from roci.wire.openai.reasoning import Dialect, dialect_of
 from roci.wire.openai.stream import ChatStreamDecoder
+from roci.wire.openai.told import ServerWords
+
+if TYPE_CHECKING:
+    from roci.types.embeddings import EmbedRequest, EmbedResponse
+
+# No error is as long as this; vectors are.
+_ERROR_LIMIT_BYTES: Final = 16_384
+# What kind of server this is must not hold up the question for long.
+_DIALECT_TIMEOUTS: Final = Timeouts(connect_s=5.0, first_token_s=5.0, gap_s=5.0, total_s=5.0)
 
 
 class OpenAICompatibleProvider(ModelProvider):
@@ -32,6 +48,7 @@ class OpenAICompatibleProvider(ModelProvider):
         api_key: sent as a bearer token; none is fine where the server asks for none. `OPENAI_API_KEY` is sent only
             where the base URL is the environment's too.
         timeouts: for every call that does not bring its own. None: the environment's, else the defaults.
+        retries: how often to ask again. None: the environment's `ROCI_MAX_RETRIES`, else twice.
 
     Raises:
         ConfigError: the base URL has no scheme or host.
@@ -39,6 +56,11 @@ class OpenAICompatibleProvider(ModelProvider):
 
     name = "openai-compatible"
     _texts: tuple[TextPattern, ...] = TEXTS
+    _dialect: Dialect | None = None
+    """How this kind of server wants to be asked; None where the server itself must be asked first."""
+    _images: ImagesTaken = ANY_SERVER
+    _embedded_at_once: int = 256
+    """Texts in one request for vectors."""
 
     def __init__(
         self,
@@ -47,16 +69,21 @@ class OpenAICompatibleProvider(ModelProvider):
         *,
         api_key: str | None = None,
         timeouts: Timeouts | None = None,
+        retries: RetryPolicy | None = None,
         config: RociConfig | None = None,
         connections: Connections | None = None,
     ) -> None:
         config = config or RociConfig.from_env()
-        super().__init__(model, timeouts=timeouts or Timeouts(**config.timeouts))
+        super().__init__(
+            model,
+            timeouts=timeouts or Timeouts(**config.timeouts),
+            retries=retries or (None if config.max_retries is None else RetryPolicy(max_retries=config.max_retries)),
+        )
         if base_url is None:
             base_url, api_key = config.openai_base_url, api_key or config.openai_api_key
         self.base_url = api_root(base_url)
-        self._prefix = ""
-        self._connections = connections or Connections(self.base_url)
+        root, self._prefix = root_and_prefix(self.base_url)
+        self._connections = connections or Connections(root)
         self._owns_connections = connections is None
         self._headers: Mapping[str, str] = {"authorization": f"Bearer {api_key}"} if api_key else {}
 
@@ -75,6 +102,7 @@ class OpenAICompatibleProvider(ModelProvider):
         return await self._connections.of_this_loop()
 
     def _generation(self, request: CheckedRequest) -> Exchange[ProviderResponse]:
+        yield from self._learn_dialect(request)
         post = self._post(request, stream=False)
         reply = yield post
         if not self._is_good(reply):
@@ -82,9 +110,12 @@ class OpenAICompatibleProvider(ModelProvider):
         answer = convert.decode_reply(reply.body, reply.content_type)
         if answer.has_error:
             yield from self._refusal(reply, post)
-        return convert.response(answer, request.session_id)
+        words = ServerWords()
+        words.take(reply.body)
+        return msgspec.structs.replace(convert.response(answer, request.session_id), receipt=words.receipt())
 
     def _stream_opening(self, request: CheckedRequest) -> Exchange[AnswerDecoder]:
+        yield from self._learn_dialect(request)
         post = self._post(request, stream=True)
         reply = yield post
         if not self._is_good(reply) or (reply.body and read_error(reply.body) is not None):
@@ -105,11 +136,13 @@ class OpenAICompatibleProvider(ModelProvider):
         return convert.models(reply.body, reply.content_type, source=get.path)
 
     def _description(self) -> Exchange[ModelInfo]:
+        from roci.providers.context_probes import with_context  # other servers' dialects, for those who describe
+
         models = yield from self._listing()
         wanted = self.model_id.lower()
         for model in models:
             if model.key.lower() == wanted:
-                return model
+                return (yield from with_context(model, self.model_id, self._get)) if self._prefix else model
         raise ModelNotFoundError(
             f"The server has no model {self.model_id!r}.",
             key=self.model_id,
@@ -118,18 +151,58 @@ class OpenAICompatibleProvider(ModelProvider):
             **_names(self.model_id, models),
         )
 
+    def _adjustments(self, request: CheckedRequest) -> tuple[Adjustment, ...]:
+        if request.settings.reasoning != "on" or (self._dialect or self._connections.dialect) != "other":
+            return ()
+        return (Adjustment(setting="reasoning", asked="on", sent="medium", reason="The API knows efforts only."),)
+
+    def _embedding(self, request: EmbedRequest) -> Exchange[EmbedResponse]:
+        from roci.providers.embedding import embedding  # only for those who ask for vectors
+
+        timeouts = request.timeouts or self._timeouts
+        return embedding(
+            request,
+            self.model_id,
+            self._connections.vector_sizes,
+            lambda body: self._vectors(body, timeouts),
+            lambda: Attempts(self._retries, timeouts, generates=False),
+            at_once=self._embedded_at_once,
+        )
+
+    def _vectors(self, body: dict[str, Any], timeouts: Timeouts) -> Exchange[HttpReply]:
+        """The good reply to one request for vectors."""
+        post = HttpRequest(
+            path=f"{self._prefix}/embeddings",
+            method="POST",
+            body=_encoded(body, "texts"),
+            headers=self._headers,
+            timeouts=timeouts,
+        )
+        reply = yield post
+        if not self._is_good(reply) or (len(reply.body) < _ERROR_LIMIT_BYTES and read_error(reply.body) is not None):
+            yield from self._refusal(reply, post)
+        return reply
+
+    def _learn_dialect(self, request: CheckedRequest) -> Exchange[None]:
+        """Ask what kind of server this is, once, and only if the answer makes a difference to `request`."""
+        if request.settings.reasoning is None or self._dialect or self._connections.dialect:
+            return
+        get = msgspec.structs.replace(self._get(f"{self._prefix}/models"), timeouts=_DIALECT_TIMEOUTS)
+        try:
+            reply = yield get
+        except RociError:
+            # The request itself will show what is wrong with the server.
+            return
+        if self._is_good(reply):
+            self._connections.dialect = dialect_of(reply.body)
+
     def _body(self, request: CheckedRequest, *, stream: bool) -> dict[str, Any]:
-        return convert.chat_body(request, self.model_id, stream=stream)
+        dialect = self._dialect or self._connections.dialect or "other"
+        return convert.chat_body(request, self.model_id, stream=stream, images=self._images, dialect=dialect)
 
     def _post(self, request: CheckedRequest, *, stream: bool) -> HttpRequest:
         body = self._body(request, stream=stream) | request.settings.extra
-        try:
-            data = convert.encode(body)
-        except (TypeError, ValueError, UnicodeEncodeError) as error:
-            raise UsageError(
-                f"The request cannot be written as JSON: {error}.",
-                field="settings.extra" if request.settings.extra else "messages",
-            ) from error
+        data = _encoded(body, "settings.extra" if request.settings.extra else "messages")
         return HttpRequest(
             path=f"{self._prefix}/chat/completions",
             method="POST",
@@ -188,9 +261,22 @@ class OpenAICompatibleProvider(ModelProvider):
         error.hint = "\n".join(filter(None, [error.hint, *lines]))
 
 
+def _encoded(body: dict[str, Any], field: str) -> bytes:
+    try:
+        return convert.encode(body)
+    except (TypeError, ValueError, UnicodeEncodeError) as error:
+        raise UsageError(f"The request cannot be written as JSON: {error}.", field=field) from error
+
+
 def _names(wanted: str, models: list[ModelInfo]) -> dict[str, tuple[str, ...]]:
     available = tuple(model.key for model in models)
     return {"available": available, "similar": nearest_names(wanted, available)}
+
+
+def root_and_prefix(api_url: str) -> tuple[str, str]:
+    """Where a server's own API would be, and the `/v1` that stands behind it; a path of another kind stays whole."""
+    root = api_url.removesuffix("/v1")
+    return root, api_url[len(root) :]
 
 
 def api_root(base_url: str) -> str:

@@ -111,9 +111,10 @@ def _lmstudio(model_id: str, config: RociConfig, /) -> ModelProvider:
 
 
 def _openai_compatible(model_id: str, config: RociConfig, /) -> ModelProvider:
-    from roci.providers.openai_compatible import OpenAICompatibleProvider, api_root
+    from roci.providers.openai_compatible import OpenAICompatibleProvider, api_root, root_and_prefix
 
-    connections = shared(api_root(config.openai_base_url), config.openai_api_key)
+    root, _ = root_and_prefix(api_root(config.openai_base_url))
+    connections = shared(root, config.openai_api_key)
     return OpenAICompatibleProvider(model_id, config=config, connections=connections)
 
 

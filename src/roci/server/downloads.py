@@ -23,7 +23,7 @@ from roci.engine.hub.progress import Progress, Throttle
 from roci.engine.hub.searching import Found, Query, search
 from roci.engine.hub.starter_fetching import fetch_starter_here
 from roci.engine.hub.web import Web
-from roci.errors import BadRequestError, ReplyError, RociError, ServerBusyError
+from roci.errors import BadRequestError, DiskFullError, ReplyError, RociError, ServerBusyError
 from roci.server.hub_errors import as_our_own
 from roci.server.own_loop import in_own_loop
 from roci.server.settings import ServerSettings
@@ -223,7 +223,7 @@ class Downloads:
             self._end(running, status="paused")
             raise
         except RociError as error:
-            self._end(running, status="failed", error=" ".join(filter(None, (error.message, error.hint))))
+            self._end(running, status="failed", **_failure(error))
         except BaseException:
             self._end(running, status="failed", error="The server failed; its log says why.")
             raise
@@ -265,6 +265,18 @@ class Downloads:
     def _tell(self, running: _Running) -> None:
         running.changed.set()
         running.changed = asyncio.Event()
+
+
+def _failure(error: RociError) -> dict[str, Any]:
+    """What a job keeps of the error that ended it."""
+    kept: dict[str, Any] = {"error": " ".join(filter(None, (error.message, error.hint)))}
+    if isinstance(error, DiskFullError):
+        kept |= {
+            "error_code": "insufficient_storage",
+            "needed_bytes": error.needed_bytes,
+            "free_bytes": error.free_bytes,
+        }
+    return kept
 
 
 def _at_rest(job: Job) -> Job:

@@ -59,8 +59,10 @@ async def generate(
                 async with aclosing(_events(gateway.pool, worker, reply, planned)) as batches:
                     async for events in batches:
                         last = events[-1]
-                        if load_time_s is not None and isinstance(last, Ended):
-                            events[-1] = Ended(last.usage, replace(last.timing, load_time_s=load_time_s))
+                        if isinstance(last, Ended):
+                            context = worker.ready.context_length
+                            timing = replace(last.timing, load_time_s=load_time_s, context_length=context)
+                            events[-1] = Ended(last.usage, timing)
                         yield events
         except ConnectionLostError as error:
             raise await worker_death(gateway.pool, worker) from error

@@ -33,8 +33,13 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int | None = None
     max_context_length: int | None = None
     """The model's own limit, in tokens."""
+    max_context_source: str = ""
+    """Who told: a path of the server's API, such as `/api/v1/models`, or a model's file."""
     loaded_context_length: int | None = None
-    """What the loaded copy was given, in tokens; None where it is not loaded or the server does not say."""
+    """What the loaded copy was given, in tokens; None where it is not loaded or the server does not say. This is the
+    limit that counts."""
+    loaded_context_source: str = ""
+    """Who told: a path of the server's API, or `worker`."""
     is_loaded: bool | None = None
     """None where the server does not say."""
     capabilities: ModelCapabilities = ModelCapabilities()

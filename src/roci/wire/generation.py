@@ -132,6 +132,8 @@ class Timing(Struct, frozen=True, gc=False):
     tokens_per_second: float = 0.0
     load_time_s: float | None = None
     """None where the model was loaded already."""
+    context_length: int | None = None
+    """Tokens that one request has on the model as it is loaded; None where that is not known."""
     draft_tokens: int = 0
     """Tokens that speculation proposed; 0 where there is none."""
     draft_tokens_accepted: int = 0

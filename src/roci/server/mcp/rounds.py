@@ -195,6 +195,7 @@ def _summed(ends: Sequence[Ended]) -> Ended:
         generation_time_s=generation_s,
         tokens_per_second=written / generation_s if generation_s > 0 else first.tokens_per_second,
         load_time_s=first.load_time_s,
+        context_length=first.context_length,
         draft_tokens=sum(timing.draft_tokens for timing in timings),
         draft_tokens_accepted=sum(timing.draft_tokens_accepted for timing in timings),
         engine=timings[-1].engine,

@@ -131,6 +131,9 @@ def _told(job: Job) -> DownloadStatus:
         model=job.model,
         reason=job.reason,
         error=job.error or UNSET,
+        error_code=job.error_code or UNSET,
+        needed_bytes=UNSET if job.needed_bytes is None else job.needed_bytes,
+        free_bytes=UNSET if job.free_bytes is None else job.free_bytes,
         note=job.note or UNSET,
     )
 

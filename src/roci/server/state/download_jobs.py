@@ -41,6 +41,10 @@ class Job(Struct, frozen=True, kw_only=True):
     done_bytes: int = 0
     completed_s: float | None = None
     error: str = ""
+    error_code: str = ""
+    needed_bytes: int | None = None
+    """Where the disk was too full for it, as `free_bytes`."""
+    free_bytes: int | None = None
     bytes_per_second: float | None = None
     eta_s: float | None = None
     note: str = ""

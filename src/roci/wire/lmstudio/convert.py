@@ -10,6 +10,7 @@ from roci.types.models import ModelCapabilities, ModelInfo
 from roci.types.requests import CheckedRequest
 from roci.wire.lmstudio.types import V0Model, V0Models, V1Model, V1Models
 from roci.wire.openai import convert as openai
+from roci.wire.openai.image_parts import LMSTUDIO
 
 _ASSUMED = ModelCapabilities()
 _decode_v1 = msgspec.json.Decoder(V1Models).decode
@@ -23,7 +24,7 @@ def chat_body(request: CheckedRequest, model: str, *, stream: bool) -> dict[str,
     It refuses `json_object`, which becomes the schema of any object, and a tool choice that is an object, so that a
     named choice becomes that one tool and `required`.
     """
-    body = openai.chat_body(request, model, stream=stream)
+    body = openai.chat_body(request, model, stream=stream, images=LMSTUDIO)
     form = request.response_format
     if form is not None and form.kind == "json_object":
         body["response_format"] = {
@@ -68,7 +69,9 @@ def _v1_info(model: V1Model, key: str, loaded_context: int | None) -> ModelInfo:
         quantization=(model.quantization and model.quantization.name) or "",
         size_bytes=model.size_bytes,
         max_context_length=model.max_context_length,
+        max_context_source="/api/v1/models" if model.max_context_length else "",
         loaded_context_length=loaded_context,
+        loaded_context_source="/api/v1/models" if loaded_context else "",
         is_loaded=bool(model.loaded_instances),
         capabilities=ModelCapabilities(
             # Models not trained for tools get LM Studio's default tool format, so that all of them take tools.
@@ -100,7 +103,9 @@ def _v0_info(model: V0Model) -> ModelInfo:
         architecture=model.arch or "",
         quantization=model.quantization or "",
         max_context_length=model.max_context_length,
+        max_context_source="/api/v0/models" if model.max_context_length else "",
         loaded_context_length=model.loaded_context_length,
+        loaded_context_source="/api/v0/models" if model.loaded_context_length else "",
         is_loaded=None if model.state is None else model.state == "loaded",
         capabilities=ModelCapabilities(
             tools=is_chat,

@@ -50,6 +50,12 @@ class DownloadStatus(Struct, kw_only=True):
     """Why this quantization."""
     error: str | UnsetType = UNSET
     """Why it failed."""
+    error_code: str | UnsetType = UNSET
+    """`insufficient_storage`: the disk has too little room for it; otherwise absent."""
+    needed_bytes: int | UnsetType = UNSET
+    """With that code: what is still to come."""
+    free_bytes: int | UnsetType = UNSET
+    """With that code: what the disk had free."""
     note: str | UnsetType = UNSET
     """What holds it up at the moment."""
 

@@ -1,4 +1,4 @@
-"""`roci models`: what the server has, and what lies on this machine."""
+"""`roci ls`, which `roci models` is too: what the server has, and what lies on this machine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from roci.engine.starter_model import STARTER_KEY
 
 EXAMPLES = """\b
 Examples:
-  roci models
-  roci models --recommended
-  roci models --server http://localhost:8080
-  roci models --json | jq -r '.local[] | select(.state == "ok") | .key'
+  roci ls
+  roci ls --recommended
+  roci ls --server http://localhost:8080
+  roci ls --json | jq -r '.local[] | select(.state == "ok") | .key'
 """
 
 
