@@ -34,7 +34,7 @@ fuzz: .venv/dev ## made-up requests against a live server, many more than the te
 compatibility: .venv/dev ## write docs/compatibility.md from the marks on tests
 	$(BIN)/python -m tests.support.compatibility
 
-bench: .venv/dev ## measure, print tables, write docs/benchmarks.md
+bench: .venv/dev clients ## measure, print tables, write docs/benchmarks.md
 	$(BIN)/python -m bench
 
 .venv/pip: constraints.txt

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
-from bench import embeddings, gateway, imports, library, routes, sdk
+from bench import embeddings, gateway, imports, library, routes, sdk, typed
 from bench.embeddings import EmbeddingsPlan
 from bench.gateway import GatewayPlan
 from bench.library import LibraryPlan
@@ -14,9 +16,10 @@ from bench.processes import ROOT
 from bench.report import Table, busy, load_now, machine, page
 from bench.routes import RoutesPlan
 from bench.sdk_child import SdkPlan
+from bench.typed import TypedPlan
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-PARTS = ("sdk", "import", "gateway", "routes", "embeddings", "library")
+PARTS = ("sdk", "typed", "import", "gateway", "routes", "embeddings", "library")
 
 
 def main() -> None:
@@ -34,16 +37,28 @@ def main() -> None:
     if options.only or options.quick:
         print("docs/benchmarks.md is written by a whole run only.", file=sys.stderr)
     else:
-        PAGE.write_text(page(tables, load), encoding="utf-8")
+        write_page(PAGE, tables, load)
+
+
+def write_page(path: Path, tables: Sequence[Table], load: float | None) -> None:
+    """The page, and its plots beside it; `load` is the machine's when the run began."""
+    path.write_text(page(tables, load), encoding="utf-8")
+    for table in tables:
+        if table.plot is not None:
+            path.with_name(table.plot.file_name).write_text(table.plot.svg(), encoding="utf-8")
 
 
 def _measured(part: str, *, is_quick: bool) -> list[Table]:
-    """One part's tables. The numbers of rounds keep a whole run below ten minutes, and a quick one below two."""
+    """One part's tables. The numbers of rounds keep a whole run below a quarter of an hour, and a quick one below two
+    minutes."""
     match part:
         case "sdk":
             quick = SdkPlan(calls=80, answers=1, tokens=200, wide_tokens=20, flood_tokens=30)
             sdk_plan = quick if is_quick else SdkPlan()
             return sdk.tables(sdk.measure(sdk_plan, 1 if is_quick else 7, limit_s=110), sdk_plan)
+        case "typed":
+            typed_plan = TypedPlan(calls=20, warm_calls=5) if is_quick else TypedPlan()
+            return typed.tables(typed.measure(typed_plan, 1 if is_quick else 4), typed_plan)
         case "import":
             return imports.tables(imports.measure(2 if is_quick else 15, limit_s=45))
         case "gateway":

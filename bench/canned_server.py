@@ -1,7 +1,7 @@
 """A server of OpenAI's chats, in a process of its own so that it costs no client: fixed bytes at an exact pace.
 
 The last message says what is wanted: `tokens=400 pace_us=500`. A request with `"stream": true` gets that many chunks
-that far apart; any other gets a short plain reply at once.
+that far apart; any other gets a short plain reply at once, or what `bench.typed_answers` has for it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Iterator
 
 from bench.paced_server import LAST_PIECE, Paced, PacedServer, asked, piece
 from bench.processes import ROOT, child_environment, pin_to
+from bench.typed_answers import MODEL, chat_reply, typed_reply
 
 TEXT = "The sky is blue because air scatters short waves of light more than long ones"
-MODEL = "bench-model"
 
 
 @contextlib.contextmanager
@@ -54,22 +54,13 @@ def _choice(delta: dict[str, str], reason: str | None) -> dict[str, object]:
 _USAGE = {"prompt_tokens": 5, "completion_tokens": 15, "total_tokens": 20}
 _TOKENS = [_event(_choice({"role": "assistant", "content": f" {word}"}, None)) for word in TEXT.split()]
 _END = _event(_choice({}, "stop")) + _event({"choices": [], "usage": _USAGE}) + piece(b"data: [DONE]\n\n") + LAST_PIECE
-
-
-def _plain() -> bytes:
-    message = {"role": "assistant", "content": TEXT}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": MODEL}
-    body = json.dumps(head | {"choices": [choice], "usage": _USAGE}).encode()
-    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
-
-
-_PLAIN = _plain()
+_PLAIN = chat_reply({"content": TEXT}, "stop", _USAGE)
 
 
 def _answer(_: str, body: bytes) -> bytes | Paced:
-    if not json.loads(body).get("stream"):
-        return _PLAIN
+    request = json.loads(body)
+    if not request.get("stream"):
+        return typed_reply(request) or _PLAIN
     tokens, pace_us = asked(body)
     return Paced(count=tokens, pace_us=pace_us, tokens=_TOKENS, end=_END)
 

@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
 ROOT = Path(__file__).parents[1]
 _SETTINGS = ("ROCI_", "LMSTUDIO_", "LM_", "OPENAI_", "PYTHONPROFILE", "PYTHONIMPORTTIME")
 
@@ -40,5 +38,7 @@ def cpu_s_of(pid: int) -> float:
     if sys.platform == "linux":
         # The clock that clock_getcpuclockid(3) names: nanoseconds, where /proc counts in hundredths of a second.
         return time.clock_gettime((~pid << 3) | 2)
+    import psutil  # not where contestants have an interpreter of their own
+
     used = psutil.Process(pid).cpu_times()
     return used.user + used.system

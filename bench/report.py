@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from bench.plots import Plot
+
 PEERS = ("httpx2", "msgspec", "openai", "litestar", "uvicorn", "uvloop", "xllamacpp", "roci-ai")
 
 
@@ -22,6 +24,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """How each number is made, in whole sentences."""
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    plot: Plot | None = None
+    """Stands below the rows on the page, and nowhere else."""
 
     def __str__(self) -> str:
         lines = [self.columns, *self.rows]
@@ -43,7 +47,8 @@ def page(tables: Sequence[Table], load: float | None) -> str:
         machine() + busy(load),
     ]
     for table in tables:
-        parts += [f"## {table.title}", str(table), table.how]
+        plots = [] if table.plot is None else [str(table.plot)]
+        parts += [f"## {table.title}", str(table), *plots, table.how]
     return "\n\n".join(parts) + "\n"
 
 

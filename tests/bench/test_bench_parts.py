@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import embeddings, gateway, imports, library, routes, sdk
+from bench import embeddings, gateway, imports, library, routes, sdk, typed
+from bench.__main__ import write_page
 from bench.dialects import DIALECTS, tokens_told
 from bench.embeddings import EmbeddingsPlan
 from bench.figures import Ratio, Series, rounds
 from bench.gateway import GatewayPlan
 from bench.library import LibraryPlan
-from bench.report import machine, page
+from bench.plots import Bar, Group, Plot
+from bench.report import Table, machine, page
 from bench.routes import RoutesPlan
 from bench.sdk_child import SdkPlan
+from bench.typed import TypedPlan
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,6 +39,64 @@ def test_the_sdk_part_measures_every_contestant_in_both_modes() -> None:
     assert measured <= series.keys()
     (table,) = sdk.tables(series, plan)
     assert len(table.rows) == 10
+
+
+@pytest.fixture(scope="module")
+def typed_tables() -> list[Table]:
+    plan = TypedPlan(calls=2, warm_calls=1)
+    series = typed.measure(plan, count=1)
+    assert_finite_and_positive(series)
+    return typed.tables(series, plan)
+
+
+def test_the_typed_part_measures_who_is_there_and_says_who_is_not(typed_tables: list[Table]) -> None:
+    objects, tools = typed_tables
+    labels = [(mode, each.label) for mode in typed.MODES for each in typed.CONTESTANTS]
+    assert [row[:2] for row in objects.rows] == labels
+    assert [row[:2] for row in tools.rows] == [
+        label for label in labels if label[1] not in ("roci, Struct", "instructor")
+    ]
+    away = {each.label for each in typed.CONTESTANTS if each.interpreter() is None}
+    for row in (*objects.rows, *tools.rows):
+        assert ("not there" in row[2]) == (row[1] in away), row
+
+
+def test_a_client_that_was_not_fetched_is_told_in_its_row_and_its_plot() -> None:
+    there = [each for each in typed.CONTESTANTS if each.name != "pydantic_ai"]
+    series = {
+        f"{mode}/{each.name}/{operation}": [1000.0]
+        for mode in typed.MODES
+        for each in there
+        for operation in each.operations
+    }
+    for table in typed.tables(series, TypedPlan()):
+        told = [row for row in table.rows if row[1] == "pydantic-ai"]
+        assert [row[2:] for row in told] == [("not there: `make clients` fetches it", "", "")] * 2
+        assert table.plot is not None
+        assert table.plot.svg().count(">not there<") == 2
+
+
+def test_a_page_has_its_plots_beside_it(typed_tables: list[Table], tmp_path: Path) -> None:
+    write_page(tmp_path / "benchmarks.md", typed_tables, load=None)
+    text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    for name in ("benchmarks-object.svg", "benchmarks-tools.svg"):
+        assert f"]({name})" in text
+        picture = ET.fromstring((tmp_path / name).read_text(encoding="utf-8"))
+        words = "".join(picture.itertext())
+        assert "pydantic-ai" in words
+        assert "1.0 times the floor" in words
+
+
+def test_a_plot_keeps_its_bars_in_proportion_and_its_words_as_they_are() -> None:
+    bars = (
+        Bar(label="a < b", value=50.0, note="50", kind="ours"),
+        Bar(label="c", value=100.0, note="100", kind="peer"),
+    )
+    plot = Plot(file_name="x.svg", title="Bars & words", groups=(Group(heading="sync", bars=bars),))
+    picture = ET.fromstring(plot.svg())
+    small, large = (float(each.get("width", "")) for each in picture.iter("{http://www.w3.org/2000/svg}rect"))
+    assert large == 2 * small
+    assert {"a < b", "Bars & words"} <= {text.strip() for text in picture.itertext()}
 
 
 @pytest.fixture(scope="module")
