@@ -14,16 +14,36 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-GUIDES = [(ROOT / "docs" / name).read_text() for name in ("server.md", "models.md")]
+GUIDE_NAMES = (
+    "server.md",
+    "models.md",
+    "typed-output.md",
+    "reasoning.md",
+    "images.md",
+    "receipts.md",
+    "context.md",
+    "managing-models.md",
+)
+GUIDES = [(ROOT / "docs" / name).read_text() for name in GUIDE_NAMES]
 EXAMPLES = re.findall(r"```python\n(.*?)```", "".join([README, *GUIDES]), re.DOTALL)
 SAID = {
     # A word of each example -> what its output must show.
-    "stream_text": r"\w{3,}.*\w{3,}",
+    "server.load_model(": r"running roci \d+.*1\.0\n.*answers as smollm2-135m-instruct with \d+ tokens.*gone: \('",
+    'Why is the sky blue?", GenerationSettings(max_tokens=100)': r"\w{3,}.*\w{3,}",
     "asyncio.run": r"\w+.* \d+ (stop|length)",
-    "LmStudioProvider": r"\w+.* \d+\.\d+",
+    "result.stats.total_time_s": r"\w+.* \d+\.\d+",
     "stream=True)": r"\w{2,}",
     "tool_choice": r'call: weather \{.*"city"',
     "anthropic.Anthropic": r"\d+ tokens: \w+",
+    "class Review": r"(good|bad) [1-5] enforced",
+    "with stream_object(": r"\[.*\].*in the end: \('(red|green|blue)', '(red|green|blue)'\)",
+    "roci.SchemaMismatchError": r"cut short by the token limit.* \$ .* enforced 1",
+    "change.reason": r"said: \w.*not heeded: reasoning low - This model does not reason",
+    "delta.reasoning else": r"\w+.*it thought: False",
+    "ImagePart.from_bytes": r"it is sent as data:image/png;base64",
+    "receipt.model_answered": r"model smollm2\S+ for \S+\ncontext \d+ of \d+ cached \d+\nprefill \S+ s.*retries: 0",
+    "info.max_context_source": r"could have 8192 says /api/v1/models\nhas \d+ says /api/v1/models",
+    'on_overflow="drop_oldest"': r"left out: 2 because: .*\d{5}",
     "ContextTooLongError": r"\d{5} tokens given, 8192 fit: \w+",
 }
 

@@ -10,16 +10,17 @@ import pytest
 
 import roci
 
-PLAIN_TWINS = {"stream_text"}
+PLAIN_TWINS = {"stream_text", "stream_object"}
 """Their async twins are plain functions that return an async stream."""
 NO_TWIN = {
     # nothing here waits for anything
     "parse", "of", "check", "from_env", "from_bytes", "register", "create_provider", "provider_for", "custom",
+    "from_path", "from_url", "from_data_uri",
     "user", "system", "assistant", "tool_result", "text", "json_object", "json_schema", "auto", "none", "required",
-    "named", "default_registry",
+    "named", "default_registry", "tool", "bind",
 }  # fmt: skip
 # The async form of a stream is a class of its own, whose `result` and `aclose` stand for `result` and `close`.
-TWIN_CLASSES = {roci.TextStream: roci.AsyncTextStream}
+TWIN_CLASSES = {roci.TextStream: roci.AsyncTextStream, roci.ObjectStream: roci.AsyncObjectStream}
 
 
 def functions_of(owner: Any) -> dict[str, Any]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
         ConfigError as ConfigError,
         ConnectionLostError as ConnectionLostError,
         ContextTooLongError as ContextTooLongError,
+        DiskFullError as DiskFullError,
+        DownloadError as DownloadError,
+        EmbeddingSizeError as EmbeddingSizeError,
         EmptyReplyError as EmptyReplyError,
         LoadFailedError as LoadFailedError,
         ModelNotFoundError as ModelNotFoundError,
@@ -37,8 +40,11 @@ if TYPE_CHECKING:
         ServerUnreachableError as ServerUnreachableError,
         StarterModelError as StarterModelError,
         StreamInterruptedError as StreamInterruptedError,
+        SuspectedTruncationWarning as SuspectedTruncationWarning,
         TimedOutError as TimedOutError,
+        ToolCallMissingError as ToolCallMissingError,
         ToolDefinitionError as ToolDefinitionError,
+        ToolRoundsExceededError as ToolRoundsExceededError,
         TransportError as TransportError,
         TruncatedReplyError as TruncatedReplyError,
         UnexpectedReplyError as UnexpectedReplyError,
@@ -48,6 +54,24 @@ if TYPE_CHECKING:
         WorkerError as WorkerError,
         WrongEndpointError as WrongEndpointError,
     )
+    from roci.generation.embed import (
+        aembed as aembed,
+        embed as embed,
+    )
+    from roci.generation.images import (
+        afetch_image as afetch_image,
+        fetch_image as fetch_image,
+    )
+    from roci.generation.object import (
+        agenerate_object as agenerate_object,
+        astream_object as astream_object,
+        generate_object as generate_object,
+        stream_object as stream_object,
+    )
+    from roci.generation.object_streams import (
+        AsyncObjectStream as AsyncObjectStream,
+        ObjectStream as ObjectStream,
+    )
     from roci.generation.text import (
         agenerate_text as agenerate_text,
         astream_text as astream_text,
@@ -56,6 +80,7 @@ if TYPE_CHECKING:
     )
     from roci.providers.lmstudio import LmStudioProvider as LmStudioProvider
     from roci.providers.local import LocalProvider as LocalProvider
+    from roci.providers.model_server import LmStudioServer as LmStudioServer
     from roci.providers.openai_compatible import OpenAICompatibleProvider as OpenAICompatibleProvider
     from roci.providers.provider import ModelProvider as ModelProvider
     from roci.providers.registry import (
@@ -71,6 +96,18 @@ if TYPE_CHECKING:
         LanguageModel as LanguageModel,
         ModelSelector as ModelSelector,
     )
+    from roci.types.embeddings import (
+        EmbedRequest as EmbedRequest,
+        EmbedResponse as EmbedResponse,
+        EmbedResult as EmbedResult,
+    )
+    from roci.types.management import (
+        DownloadStatus as DownloadStatus,
+        LoadedModel as LoadedModel,
+        LoadOptions as LoadOptions,
+        LoadProgress as LoadProgress,
+        ServerStatus as ServerStatus,
+    )
     from roci.types.messages import (
         ImagePart as ImagePart,
         ModelMessage as ModelMessage,
@@ -80,6 +117,12 @@ if TYPE_CHECKING:
         LmStudioModel as LmStudioModel,
         ModelCapabilities as ModelCapabilities,
         ModelInfo as ModelInfo,
+    )
+    from roci.types.object_results import GenerateObjectResult as GenerateObjectResult
+    from roci.types.receipt import (
+        Adjustment as Adjustment,
+        Receipt as Receipt,
+        Retry as Retry,
     )
     from roci.types.requests import ProviderRequest as ProviderRequest
     from roci.types.results import (
@@ -91,6 +134,7 @@ if TYPE_CHECKING:
         ProviderResponse as ProviderResponse,
         Usage as Usage,
     )
+    from roci.types.retries import RetryPolicy as RetryPolicy
     from roci.types.settings import (
         GenerationSettings as GenerationSettings,
         ResponseFormat as ResponseFormat,
@@ -100,6 +144,10 @@ if TYPE_CHECKING:
         TextStreamDelta as TextStreamDelta,
         ToolCallDelta as ToolCallDelta,
     )
+    from roci.types.tool_function import (
+        Tool as Tool,
+        tool as tool,
+    )
     from roci.types.tools import (
         ToolCall as ToolCall,
         ToolChoice as ToolChoice,
@@ -107,6 +155,25 @@ if TYPE_CHECKING:
     )
 
 _NAMES_OF = {
+    "roci.generation.embed": (
+        "aembed",
+        "embed",
+    ),
+    "roci.generation.images": (
+        "afetch_image",
+        "fetch_image",
+    ),
+    "roci.generation.object": (
+        "agenerate_object",
+        "astream_object",
+        "generate_object",
+        "stream_object",
+    ),
+    "roci.generation.object_streams": (
+        "AsyncObjectStream",
+        "ObjectStream",
+    ),
+    "roci.types.object_results": ("GenerateObjectResult",),
     "roci.generation.text": (
         "agenerate_text",
         "astream_text",
@@ -115,6 +182,7 @@ _NAMES_OF = {
     ),
     "roci.providers.provider": ("ModelProvider",),
     "roci.providers.lmstudio": ("LmStudioProvider",),
+    "roci.providers.model_server": ("LmStudioServer",),
     "roci.providers.openai_compatible": ("OpenAICompatibleProvider",),
     "roci.providers.local": ("LocalProvider",),
     "roci.providers.registry": (
@@ -131,6 +199,18 @@ _NAMES_OF = {
         "ModelSelector",
     ),
     "roci.config": ("RociConfig",),
+    "roci.types.embeddings": (
+        "EmbedRequest",
+        "EmbedResponse",
+        "EmbedResult",
+    ),
+    "roci.types.management": (
+        "DownloadStatus",
+        "LoadOptions",
+        "LoadProgress",
+        "LoadedModel",
+        "ServerStatus",
+    ),
     "roci.types.messages": (
         "ImagePart",
         "ModelMessage",
@@ -141,12 +221,22 @@ _NAMES_OF = {
         "ResponseFormat",
         "Timeouts",
     ),
+    "roci.types.tool_function": (
+        "Tool",
+        "tool",
+    ),
     "roci.types.tools": (
         "ToolCall",
         "ToolChoice",
         "ToolDefinition",
     ),
+    "roci.types.receipt": (
+        "Adjustment",
+        "Receipt",
+        "Retry",
+    ),
     "roci.types.requests": ("ProviderRequest",),
+    "roci.types.retries": ("RetryPolicy",),
     "roci.types.results": (
         "FinishReason",
         "GenerateTextResult",
@@ -172,6 +262,9 @@ _NAMES_OF = {
         "ConfigError",
         "ConnectionLostError",
         "ContextTooLongError",
+        "DiskFullError",
+        "DownloadError",
+        "EmbeddingSizeError",
         "EmptyReplyError",
         "LoadFailedError",
         "ModelNotFoundError",
@@ -190,8 +283,11 @@ _NAMES_OF = {
         "ServerUnreachableError",
         "StarterModelError",
         "StreamInterruptedError",
+        "SuspectedTruncationWarning",
         "TimedOutError",
+        "ToolCallMissingError",
         "ToolDefinitionError",
+        "ToolRoundsExceededError",
         "TransportError",
         "TruncatedReplyError",
         "UnexpectedReplyError",

@@ -21,11 +21,14 @@ RociError
 │  ├─ ServerBusyError               429, 503 (.retry_after_s)
 │  └─ ServerFailedError             other 5xx
 ├─ UnexpectedReplyError             a reply outside its wire type (.json_path .body .content_type)
+│  ├─ EmbeddingSizeError            a vector of another size than those before it (.expected .actual)
 │  ├─ NotAnApiError                 a web page or other text where JSON was due
 │  └─ TruncatedReplyError           JSON that stops in the middle
 ├─ OutputError                      the model's answer is unusable (.reply)
 │  ├─ EmptyReplyError               a success with neither content nor a reason
-│  └─ SchemaMismatchError           (.text .json_path)
+│  ├─ SchemaMismatchError           (.text .json_path .attempts)
+│  ├─ ToolCallMissingError          a call was required, and the model made none (.text .tool_choice)
+│  └─ ToolRoundsExceededError       the model still calls tools after the last step (.rounds .steps)
 ├─ WorkerError                      a model process on this machine (.key .log_tail)
 │  ├─ LoadFailedError
 │  │  ├─ BadModelFileError          no GGUF, an old format, cut short, unknown architecture (.path .reason)
@@ -39,6 +42,7 @@ RociError
 └─ PortBusyError                    `roci serve` cannot have its port (.host .port .holder)
 
 ModelSubstitutedWarning (UserWarning)   another model answered than the one asked for
+SuspectedTruncationWarning (UserWarning)   the server counted far fewer prompt tokens than were sent
 """
 
 from __future__ import annotations
@@ -54,6 +58,11 @@ class RociError(Exception):
         self.message = message
         self.hint = hint
         """What to do next, as a sentence; empty where the message says it all."""
+        self.receipt: Any = None
+        """The `Receipt` of the call that failed: how often it was tried, and what it cost. None where nothing was
+        asked of a server."""
+        self.partial: Any = None
+        """The `GenerateTextResult` so far, where something of it had come: a stream's beginning, the rounds before."""
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -204,6 +213,8 @@ class ReplyError(RociError):
         """The reply's body as text, at most 10,000 characters of it."""
         self.partial: Any = None
         """The `GenerateTextResult` so far, where the error came inside a stream."""
+        self.should_retry: bool | None = None
+        """What the server says of asking again (`x-should-retry`); None where it is silent."""
 
 
 class BadRequestError(ReplyError):
@@ -289,6 +300,16 @@ class UnexpectedReplyError(RociError):
         self.content_type = content_type
 
 
+class EmbeddingSizeError(UnexpectedReplyError):
+    """A vector is of another size than those before it, or than was asked for."""
+
+    def __init__(self, message: str, *, expected: int, actual: int, **reply: Any) -> None:
+        super().__init__(message, **reply)
+        self.expected = expected
+        """Numbers in a vector."""
+        self.actual = actual
+
+
 class NotAnApiError(UnexpectedReplyError):
     """A web page or other text where JSON was due."""
 
@@ -313,10 +334,45 @@ class EmptyReplyError(OutputError):
 class SchemaMismatchError(OutputError):
     """Text of the model is not the JSON that it should be."""
 
-    def __init__(self, message: str, *, text: str, json_path: str = "$", reply: Any = None, hint: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        text: str,
+        json_path: str = "$",
+        attempts: tuple[Any, ...] = (),
+        reply: Any = None,
+        hint: str = "",
+    ) -> None:
         super().__init__(message, reply=reply, hint=hint)
         self.text = text
+        """What the model wrote; the reasoning where it wrote nothing else."""
         self.json_path = json_path
+        self.attempts = attempts
+        """From `generate_object`: the `ProviderResponse` of each attempt."""
+
+
+class ToolCallMissingError(OutputError):
+    """`tool_choice` required a call, and the answer holds none: this server or model does not keep to it."""
+
+    def __init__(self, message: str, *, tool_choice: str, text: str = "", reply: Any = None, hint: str = "") -> None:
+        super().__init__(message, reply=reply, hint=hint)
+        self.tool_choice = tool_choice
+        """`required`, or the tool's name."""
+        self.text = text
+        """What the model wrote instead."""
+
+
+class ToolRoundsExceededError(OutputError):
+    """The model wants to call tools again after the last step it was allowed. `.partial` is the result so far."""
+
+    def __init__(
+        self, message: str, *, rounds: int, steps: tuple[Any, ...] = (), reply: Any = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, reply=reply, hint=hint)
+        self.rounds = rounds
+        self.steps = steps
+        """A `GenerationStep` for each round; the last one's calls were not run."""
 
 
 # ---- model processes on this machine
@@ -435,3 +491,7 @@ class PortBusyError(RociError):
 
 class ModelSubstitutedWarning(UserWarning):
     """Another model answered than the one asked for."""
+
+
+class SuspectedTruncationWarning(UserWarning):
+    """The server counted far fewer prompt tokens than were sent: it probably cut the prompt."""
