@@ -34,7 +34,7 @@ def test_no_websocket_is_opened(shared: Gateway):
     "nothing of roci's needs it",
 )
 def test_there_is_no_control_port(shared: Gateway):
-    get(shared, "/lms-status", 404)
+    assert get(shared, "/lms-status", 404)["error"]["code"] == "unknown_path"
 
 
 @compatible("Every route", "models in MLX form", "missing", "GGUF only, as llama.cpp takes it")
