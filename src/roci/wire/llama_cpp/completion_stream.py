@@ -12,54 +12,26 @@ import msgspec
 from msgspec import Raw, Struct, UnsetType
 
 from roci.wire.generation import Ended, Event, Finish, PromptProgress, TextDelta, Timing, TokenUsage
+from roci.wire.llama_cpp.types import Logprobs, WorkerProgress, WorkerUsage, decode_timings
 from roci.wire.sse import SseDecoder
-
-
-class _Logprobs(Struct):
-    content: list[Raw] | None = None
 
 
 class _Choice(Struct):
     index: int = 0
     text: str | None = None
     finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _PromptDetails(Struct, gc=False):
-    cached_tokens: int | None = None
-
-
-class _Usage(Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _PromptDetails | None = None
-
-
-class _Progress(Struct, gc=False):
-    total: int = 0
-    cache: int = 0
-    processed: int = 0
-
-
-class _Timings(Struct, gc=False):
-    prompt_ms: float = 0.0
-    predicted_ms: float = 0.0
-    predicted_n: int = 0
-    draft_n: int = 0
-    draft_n_accepted: int = 0
+    logprobs: Logprobs | None = None
 
 
 class _Chunk(Struct):
     choices: list[_Choice] = []
-    usage: _Usage | None = None
+    usage: WorkerUsage | None = None
     timings: Raw | UnsetType = msgspec.UNSET
-    prompt_progress: _Progress | None = None
+    prompt_progress: WorkerProgress | None = None
     error: Raw | UnsetType = msgspec.UNSET
 
 
 _decode: Final = msgspec.json.Decoder(_Chunk).decode
-_decode_timings: Final = msgspec.json.Decoder(_Timings).decode
 
 
 class ChoiceEnd(Struct):
@@ -143,11 +115,10 @@ def ended(ends: Mapping[int, ChoiceEnd], answers: int) -> Ended:
 
 
 def _choice_end(chunk: _Chunk) -> ChoiceEnd:
-    usage = chunk.usage or _Usage()
-    details = usage.prompt_tokens_details
+    usage = chunk.usage or WorkerUsage()
     return ChoiceEnd(
         prompt_tokens=usage.prompt_tokens,
-        cached_tokens=(details.cached_tokens if details is not None else None) or 0,
+        cached_tokens=usage.cached_tokens,
         completion_tokens=usage.completion_tokens,
         timings=chunk.timings.copy() if chunk.timings is not msgspec.UNSET else None,
     )
@@ -157,7 +128,7 @@ def _timing(raws: list[Raw]) -> Timing:
     """Of choices made side by side, as far as one word fits all: from the first piece to the slowest one's end."""
     if not raws:
         return Timing()
-    told = [_decode_timings(raw) for raw in raws]
+    told = [decode_timings(raw) for raw in raws]
     generation_time_s = max(one.predicted_ms for one in told) / 1000
     # The engine's clock starts at the first token, which so takes no time.
     timed_tokens = sum(max(one.predicted_n - 1, 0) for one in told)

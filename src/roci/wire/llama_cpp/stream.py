@@ -24,6 +24,7 @@ from roci.wire.generation import (
     ToolCallEnd,
     ToolCallStart,
 )
+from roci.wire.llama_cpp.types import Logprobs, WorkerProgress, WorkerTimings, WorkerUsage, decode_timings
 from roci.wire.sse import SseDecoder
 
 _ID_LETTERS: Final = 24
@@ -46,54 +47,22 @@ class _Delta(Struct):
     tool_calls: list[_CallPiece] | None = None
 
 
-class _Logprobs(Struct):
-    content: list[Raw] | None = None
-
-
 class _Choice(Struct):
     index: int = 0
     delta: _Delta | None = None
     finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _PromptDetails(Struct, gc=False):
-    cached_tokens: int | None = None
-
-
-class _Usage(Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _PromptDetails | None = None
-
-
-class _Progress(Struct, gc=False):
-    total: int = 0
-    cache: int = 0
-    processed: int = 0
-
-
-class _Timings(Struct, gc=False):
-    cache_n: int = 0
-    prompt_n: int = 0
-    prompt_ms: float = 0.0
-    predicted_ms: float = 0.0
-    predicted_n: int = 0
-    predicted_per_second: float | None = None
-    draft_n: int = 0
-    draft_n_accepted: int = 0
+    logprobs: Logprobs | None = None
 
 
 class _Chunk(Struct):
     choices: list[_Choice] = []
-    usage: _Usage | None = None
+    usage: WorkerUsage | None = None
     timings: Raw | UnsetType = msgspec.UNSET
-    prompt_progress: _Progress | None = None
+    prompt_progress: WorkerProgress | None = None
     error: Raw | UnsetType = msgspec.UNSET
 
 
 _decode: Final = msgspec.json.Decoder(_Chunk).decode
-_decode_timings: Final = msgspec.json.Decoder(_Timings).decode
 
 
 class _Open(Struct):
@@ -119,7 +88,7 @@ class WorkerStreamDecoder:
         """The terminal mark was read, and a choice had no finish reason."""
         self._sse = SseDecoder()
         self._choices: dict[int, _Open] = {}
-        self._usages: list[_Usage] = []
+        self._usages: list[WorkerUsage] = []
         self._timings: Raw | None = None
         self._reasoning_tokens = 0
 
@@ -210,7 +179,7 @@ class WorkerStreamDecoder:
     def broken_off(self) -> Ended:
         """The end of a stream that is not read on. Its worker must have been asked for timings with each token."""
         timing = _timing(self._timings)
-        told = _Timings() if self._timings is None else _decode_timings(self._timings)
+        told = WorkerTimings() if self._timings is None else decode_timings(self._timings)
         usage = TokenUsage(
             prompt_tokens=told.cache_n + told.prompt_n,
             completion_tokens=told.predicted_n,
@@ -225,11 +194,10 @@ class WorkerStreamDecoder:
             return TokenUsage(reasoning_tokens=self._reasoning_tokens)
         last = self._usages[-1]
         completion = sum(usage.completion_tokens for usage in self._usages)
-        details = last.prompt_tokens_details
         return TokenUsage(
             prompt_tokens=last.prompt_tokens,
             completion_tokens=completion,
-            cached_tokens=(details.cached_tokens if details is not None else None) or 0,
+            cached_tokens=last.cached_tokens,
             reasoning_tokens=min(self._reasoning_tokens, completion),
         )
 
@@ -237,7 +205,7 @@ class WorkerStreamDecoder:
 def _timing(raw: Raw | None) -> Timing:
     if raw is None:
         return Timing()
-    told = _decode_timings(raw)
+    told = decode_timings(raw)
     return Timing(
         time_to_first_token_s=told.prompt_ms / 1000,
         generation_time_s=told.predicted_ms / 1000,
