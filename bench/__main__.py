@@ -60,7 +60,7 @@ def _measured(part: str, *, is_quick: bool) -> list[Table]:
             typed_plan = TypedPlan(calls=20, warm_calls=5) if is_quick else TypedPlan()
             return typed.tables(typed.measure(typed_plan, 1 if is_quick else 4), typed_plan)
         case "import":
-            return imports.tables(imports.measure(2 if is_quick else 15, limit_s=45))
+            return imports.tables(imports.measure(2 if is_quick else 25, limit_s=75))
         case "gateway":
             plan = GatewayPlan(streams=((1, 16), (gateway.PARALLEL, 4)), first_tokens=6) if is_quick else GatewayPlan()
             return gateway.tables(gateway.measure(plan, 2 if is_quick else 30, limit_s=180), plan)

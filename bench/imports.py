@@ -25,8 +25,8 @@ NAMES: Final = "roci and its main names"
 OPENAI: Final = "openai"
 IMPORTS: Final = {
     BARE: "pass",
-    FLOOR: "import httpx2, msgspec",
     "roci": "import roci",
+    FLOOR: "import httpx2, msgspec",
     NAMES: "from roci import (generate_text, stream_text, LmStudioProvider, ModelMessage, GenerationSettings, "
     "RociConfig)",
     OPENAI: "import openai",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 ROOT = Path(__file__).parents[1]
-_SETTINGS = ("ROCI_", "LMSTUDIO_", "LM_", "OPENAI_", "PYTHONPROFILE", "PYTHONIMPORTTIME")
+_SETTINGS = ("ROCI_", "LMSTUDIO_", "LM_", "OPENAI_", "PYTHONPROFILE", "PYTHONIMPORTTIME", "PYTHONDONTWRITEBYTECODE")
 
 
 def child_environment(**more: str) -> dict[str, str]:
