@@ -7,7 +7,8 @@ from typing import Any
 
 from roci.server.app import create_app
 from roci.server.openapi import methods
-from roci.server.routes import OPERATIONS
+from roci.server.posts import PostRoute
+from roci.server.routes import OPERATIONS, ROUTE_MODULES
 from roci.server.settings import ServerSettings
 from tests.server.conftest import Gateway, GatewayMaker, chat
 
@@ -52,6 +53,8 @@ def test_an_unknown_model_is_a_404_by_its_path_too(gateway: Gateway):
 def test_the_description_covers_every_route(tmp_path):
     app = create_app(ServerSettings(), home=tmp_path)
     routes = {re.sub(":[a-z]+}", "}", route.path): set(route.methods) for route in app.routes}
+    for route in (route for module in ROUTE_MODULES for route in module.HANDLERS if isinstance(route, PostRoute)):
+        routes[route.path].add("POST")
     assert routes == {path: set(names) for path, names in methods(OPERATIONS).items()}
 
 

@@ -18,6 +18,7 @@ from roci.server.generating import OnLoad, generate
 from roci.server.outgoing import Outgoing
 from roci.server.target import Target
 from roci.server.until_gone import until_gone
+from roci.server.whole_reply import send_json
 from roci.wire.ask import Ask
 from roci.wire.generation import Ended, Event, PromptProgress, Transcript
 from roci.wire.reply_writer import Begun, ReplyWriter
@@ -81,10 +82,7 @@ class Answer:
             return
         if self._on_end is not None:
             await self._on_end(self._begun, transcript)
-        body = self._writer.whole(self._begun, transcript)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        await send_json(send, self._writer.whole(self._begun, transcript))
 
     async def _stream(self, send: Send) -> None:
         out = Outgoing(send, self._writer, self._begun)

@@ -16,6 +16,7 @@ from roci.server.outgoing import STREAM_END, STREAM_START
 from roci.server.pool.instance import Instance, InstanceState
 from roci.server.pool.pool import ModelPool
 from roci.server.until_gone import until_gone
+from roci.server.whole_reply import send_json
 from roci.wire.lmstudio.events import error_event, load_progressed, load_replied, load_started
 from roci.wire.lmstudio.load_requests import LoadReply
 
@@ -35,10 +36,7 @@ class LoadAnswer:
         scope["state"]["client_left"] = not await until_gone(receive, work)
 
     async def _reply(self, send: Send) -> None:
-        body = msgspec.json.encode(self._told(await self._pool.load(self._instance)))
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        await send_json(send, msgspec.json.encode(self._told(await self._pool.load(self._instance))))
 
     async def _stream(self, send: Send) -> None:
         frames = _Frames(send)

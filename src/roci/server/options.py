@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from litestar import route
 from litestar.handlers import HTTPRouteHandler
 
+from roci.server.posts import PostRoute
 
-def options_handlers(handlers: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+
+def options_handlers(handlers: Iterable[HTTPRouteHandler | PostRoute]) -> list[HTTPRouteHandler]:
     """A handler of `OPTIONS` for each path of `handlers`."""
     methods: dict[str, set[str]] = {}
     for handler in handlers:

@@ -15,21 +15,26 @@ async def until_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> bool:
     The framework cancels nothing by itself while a request waits for its reply. The request's body must have been
     read to its end, or what comes next from `receive` would be a piece of it.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone(receive))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-            return True
-        return False
-    finally:
-        # Also when this very coroutine is cancelled: nothing of it runs on.
+    task = asyncio.current_task()
+    assert task is not None
+    is_gone = False
+
+    async def cancel_when_gone() -> None:
+        nonlocal is_gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        is_gone = True
         task.cancel()
-        gone.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
 
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    # The work has no task of its own, which would be a turn of the loop on the way to each first token.
+    watching = asyncio.create_task(cancel_when_gone(), name="wait for the client to leave")
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not is_gone or task.cancelling() > 1:
+            raise  # somebody else wants this request to end
+    finally:
+        watching.cancel()
+        if is_gone:
+            task.uncancel()
+    return not is_gone

@@ -112,7 +112,8 @@ class Draft:
     def settle(self) -> None:
         """Do all that can be done now."""
         self._stop_unwanted()
-        self._scan()
+        if self.queue:
+            self._scan()
 
     def _scan(self) -> None:
         # Places that will be free: of those on their way out, less those promised to requests further ahead.

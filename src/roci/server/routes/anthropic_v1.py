@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from litestar import Request, post
-from litestar.di import NamedDependency
 from litestar.types import ASGIApp
 from msgspec import Raw, Struct
 
@@ -14,6 +12,7 @@ from roci.server.gateway import Gateway
 from roci.server.off_loop import off_loop
 from roci.server.openapi import BUSY, REFUSED, Operation
 from roci.server.planning import plan
+from roci.server.posts import post
 from roci.server.target import Target
 from roci.server.whole_reply import WholeReply
 from roci.server.worker_json import ask_worker_json
@@ -37,10 +36,9 @@ class _WorkerCount(Struct):
     input_tokens: int
 
 
-@post("/v1/messages", status_code=200)
-async def messages(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
+@post("/v1/messages")
+async def messages(gateway: Gateway, body: bytes) -> ASGIApp:
     """Refuses what can be refused without the model; the rest happens while the reply is sent."""
-    body = await request.body()
     asked = await off_loop(len(body), decode_messages_request, body)
     await gateway.images.settle(given_images(asked.messages))
     ask = await off_loop(len(body), ask_of_messages, asked)
@@ -51,15 +49,14 @@ async def messages(request: Request[Any, Any, Any], gateway: NamedDependency[Gat
     return Answer(gateway, target, ask, writer, stream=bool(asked.stream))
 
 
-@post("/v1/messages/count_tokens", status_code=200)
-async def count_tokens(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
-    body = await request.body()
+@post("/v1/messages/count_tokens")
+async def count_tokens(gateway: Gateway, body: bytes) -> ASGIApp:
     asked = await off_loop(len(body), decode_count_request, body)
     await gateway.images.settle(given_images(asked.messages))
     ask = await off_loop(len(body), ask_of_count, asked)
     ask.size_bytes = len(body)
     target = await gateway.find_chat(ask)
-    return WholeReply(target, lambda: _count(gateway, target, ask))
+    return WholeReply(lambda: _count(gateway, target, ask), model=target.instance.id)
 
 
 async def _count(gateway: Gateway, target: Target, ask: Ask) -> TokenCount:

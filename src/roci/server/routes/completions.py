@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from litestar import Request, post
-from litestar.di import NamedDependency
 from litestar.types import ASGIApp
 
 from roci.server.answer import Answer
@@ -14,6 +12,7 @@ from roci.server.completing import complete
 from roci.server.gateway import Gateway
 from roci.server.off_loop import off_loop
 from roci.server.openapi import BUSY, REFUSED, Operation
+from roci.server.posts import post
 from roci.server.target import Target
 from roci.wire.ask import Ask
 from roci.wire.generation import Ended
@@ -27,9 +26,9 @@ Dress = Callable[[Target, Callable[[More | None], ReplyWriter]], ReplyWriter]
 """Makes the writer of another family's reply around this one's."""
 
 
-@post("/v1/completions", status_code=200)
-async def completions(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
-    return await completion_answer(gateway, await request.body())
+@post("/v1/completions")
+async def completions(gateway: Gateway, body: bytes) -> ASGIApp:
+    return await completion_answer(gateway, body)
 
 
 async def completion_answer(gateway: Gateway, body: bytes, dress: Dress | None = None) -> Answer:

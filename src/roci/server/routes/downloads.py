@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from litestar import Request, delete, get, post
+from litestar import delete, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp
 from msgspec import UNSET, UnsetType
 
 from roci.engine.hub.searching import LIMIT, MOST, TASKS, Query, Task, parse_size
 from roci.server.downloads import Downloads
 from roci.server.gateway import Gateway
 from roci.server.openapi import BUSY, REFUSED, Operation, path_parameter, query_parameter
+from roci.server.posts import post
 from roci.server.state.download_jobs import Job
-from roci.server.until_gone import until_gone
+from roci.server.whole_reply import WholeReply
 from roci.wire.lmstudio.downloads import (
     CancelledDownload,
     DownloadList,
@@ -37,9 +38,10 @@ from roci.wire.openai.request_faults import invalid
 _ID: Final = path_parameter("job_id", "As the start of the download gave it.")
 
 
-@post("/api/v1/models/download", status_code=200)
-async def start_download(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
-    return _StartAnswer(gateway.downloads, decode_download(await request.body()))
+@post("/api/v1/models/download")
+async def start_download(gateway: Gateway, body: bytes) -> ASGIApp:
+    asked = decode_download(body)
+    return WholeReply(lambda: _started(gateway.downloads, asked))
 
 
 @get("/api/v1/models/download")
@@ -84,25 +86,10 @@ async def search_models(
     return SearchReply(models=msgspec.convert(found, list[FoundEntry], from_attributes=True), memory_bytes=memory)
 
 
-class _StartAnswer:
-    """The reply to a start. The hub is asked first, which is given up when the client leaves."""
-
-    def __init__(self, downloads: Downloads, asked: DownloadRequest) -> None:
-        self._downloads = downloads
-        self._asked = asked
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["client_left"] = not await until_gone(receive, self._reply(send))
-
-    async def _reply(self, send: Send) -> None:
-        asked = self._asked
-        started = await self._downloads.start(asked.model, asked.quantization, force=bool(asked.force))
-        body = msgspec.json.encode(
-            _told(started) if isinstance(started, Job) else DownloadStatus(status="already_downloaded")
-        )
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+async def _started(downloads: Downloads, asked: DownloadRequest) -> DownloadStatus:
+    """The hub is asked first, which is given up when the client leaves."""
+    job = await downloads.start(asked.model, asked.quantization, force=bool(asked.force))
+    return _told(job) if isinstance(job, Job) else DownloadStatus(status="already_downloaded")
 
 
 async def _frames(downloads: Downloads, job_id: str) -> AsyncIterator[bytes]:

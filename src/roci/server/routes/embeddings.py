@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from litestar import Request, post
-from litestar.di import NamedDependency
 from litestar.types import ASGIApp
 
 from roci.server.gateway import Gateway
 from roci.server.off_loop import off_loop
 from roci.server.openapi import BUSY, REFUSED, Operation
+from roci.server.posts import post
 from roci.server.target import Target
 from roci.server.whole_reply import WholeReply
 from roci.server.worker_json import ask_worker_json
@@ -30,20 +29,18 @@ from roci.wire.openai.embeddings import (
 )
 
 
-@post("/v1/embeddings", status_code=200)
-async def make_embeddings(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
-    body = await request.body()
+@post("/v1/embeddings")
+async def make_embeddings(gateway: Gateway, body: bytes) -> ASGIApp:
     asked = await off_loop(len(body), decode_embedding_request, body)
     target = await gateway.find_embedding(asked.model, asked.ttl)
-    return WholeReply(target, lambda: vectors_reply(gateway, target, asked))
+    return WholeReply(lambda: vectors_reply(gateway, target, asked), model=target.instance.id)
 
 
-@post("/v1/rerank", status_code=200)
-async def rerank(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
-    body = await request.body()
+@post("/v1/rerank")
+async def rerank(gateway: Gateway, body: bytes) -> ASGIApp:
     asked = await off_loop(len(body), decode_rerank_request, body)
     target = await gateway.find_reranker(asked.model, asked.ttl)
-    return WholeReply(target, lambda: _scores(gateway, target, asked))
+    return WholeReply(lambda: _scores(gateway, target, asked), model=target.instance.id)
 
 
 async def vectors_reply(gateway: Gateway, target: Target, asked: EmbeddingRequest) -> bytes:

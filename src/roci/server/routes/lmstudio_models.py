@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from litestar import Request, delete, get, post
+from litestar import delete, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.types import ASGIApp
@@ -18,6 +18,8 @@ from roci.server.gateway import Gateway
 from roci.server.loading import LoadAnswer
 from roci.server.model_views import native_model, native_models
 from roci.server.openapi import BUSY, REFUSED, Operation, path_parameter
+from roci.server.posts import post
+from roci.server.whole_reply import WholeReply
 from roci.wire.lmstudio.error_shape import NativeErrorBody
 from roci.wire.lmstudio.load_requests import (
     LoadReply,
@@ -45,9 +47,9 @@ async def get_native_model(gateway: NamedDependency[Gateway], key: FromPath[str]
     return native_model(model.model_key, library.variants(model.model_key), gateway.pool.instances)
 
 
-@post("/api/v1/models/load", status_code=200)
-async def load_model(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
-    asked = decode_load(await request.body())
+@post("/api/v1/models/load")
+async def load_model(gateway: Gateway, body: bytes) -> ASGIApp:
+    asked = decode_load(body)
     library = await asyncio.to_thread(gateway.catalog.library)
     model = library.find(asked.model)
     if asked.rope_frequency_base is None and asked.rope_frequency_scale is None:
@@ -58,12 +60,16 @@ async def load_model(request: Request[Any, Any, Any], gateway: NamedDependency[G
     )
 
 
-@post("/api/v1/models/unload", status_code=200)
-async def unload_model(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> UnloadReply:
+@post("/api/v1/models/unload")
+async def unload_model(gateway: Gateway, body: bytes) -> ASGIApp:
     """Goes on although its client leaves: an unload that has begun cannot be taken back."""
-    asked = decode_unload(await request.body())
+    asked = decode_unload(body)
     await gateway.pool.unload(asked.instance_id)
-    return UnloadReply(asked.instance_id)
+
+    async def told() -> UnloadReply:
+        return UnloadReply(asked.instance_id)
+
+    return WholeReply(told, model=asked.instance_id)
 
 
 @delete("/api/v1/models/{key:path}", status_code=200)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
-from litestar import Request, get, post
+from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.types import ASGIApp
@@ -15,6 +15,7 @@ from roci.server.gateway import Gateway
 from roci.server.model_views import named_copy, v0_blocks, v0_entry, v0_list
 from roci.server.off_loop import off_loop
 from roci.server.openapi import BUSY, REFUSED, Operation, path_parameter
+from roci.server.posts import post
 from roci.server.routes.completions import completion_answer
 from roci.server.routes.embeddings import vectors_reply
 from roci.server.target import Target
@@ -42,10 +43,9 @@ async def get_v0_model(gateway: NamedDependency[Gateway], model: FromPath[str]) 
     return v0_entry(*named_copy(model.removeprefix("/"), library, gateway.pool.instances))
 
 
-@post("/api/v0/chat/completions", status_code=200)
-async def v0_chat_completions(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
+@post("/api/v0/chat/completions")
+async def v0_chat_completions(gateway: Gateway, body: bytes) -> ASGIApp:
     """As `/v1/chat/completions`, with the three blocks."""
-    body = await request.body()
     ask = await off_loop(len(body), chat_ask, body)
     await gateway.images.settle(chat_images(ask.chat.messages))
     ask.tells_stop_sequence = True
@@ -54,21 +54,18 @@ async def v0_chat_completions(request: Request[Any, Any, Any], gateway: NamedDep
     return Answer(gateway, target, ask, writer, stream=bool(ask.chat.stream))
 
 
-@post("/api/v0/completions", status_code=200)
-async def v0_completions(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
+@post("/api/v0/completions")
+async def v0_completions(gateway: Gateway, body: bytes) -> ASGIApp:
     """As `/v1/completions`, with the three blocks."""
-    return await completion_answer(
-        gateway, await request.body(), lambda target, written: _writer(gateway, target, written)
-    )
+    return await completion_answer(gateway, body, lambda target, written: _writer(gateway, target, written))
 
 
-@post("/api/v0/embeddings", status_code=200)
-async def v0_embeddings(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
+@post("/api/v0/embeddings")
+async def v0_embeddings(gateway: Gateway, body: bytes) -> ASGIApp:
     """As `/v1/embeddings`, with the three blocks; there is nothing to say in `stats`."""
-    body = await request.body()
     asked = await off_loop(len(body), decode_embedding_request, body)
     target = await gateway.find_embedding(asked.model, asked.ttl)
-    return WholeReply(target, lambda: _vectors(gateway, target, asked))
+    return WholeReply(lambda: _vectors(gateway, target, asked), model=target.instance.id)
 
 
 async def _vectors(gateway: Gateway, target: Target, asked: EmbeddingRequest) -> bytes:

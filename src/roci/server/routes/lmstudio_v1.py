@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from typing import Any, Final
+from typing import Final
 
-from litestar import Request, post
-from litestar.di import NamedDependency
 from litestar.types import ASGIApp
 
 from roci.errors import BadRequestError
@@ -19,6 +17,7 @@ from roci.server.mcp.rounds import ToolRounds
 from roci.server.mcp.toolbox import Toolbox
 from roci.server.off_loop import off_loop
 from roci.server.openapi import BUSY, REFUSED, Operation
+from roci.server.posts import post
 from roci.server.state.conversations import Conversations, Thread, Turn
 from roci.wire.generation import Transcript
 from roci.wire.lmstudio.chat_requests import (
@@ -38,10 +37,9 @@ from roci.wire.reply_writer import Begun
 _log = logging.getLogger(__name__)
 
 
-@post("/api/v1/chat", status_code=200)
-async def chat(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
+@post("/api/v1/chat")
+async def chat(gateway: Gateway, body: bytes) -> ASGIApp:
     """Refuses what can be refused without the model; the rest happens while the reply is sent."""
-    body = await request.body()
     asked = await off_loop(len(body), decode_native_chat, body)
     await gateway.images.settle(native_images(asked))
     servers = await native_servers(asked, gateway.settings, gateway.home)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from litestar import Request, post
-from litestar.di import NamedDependency
 from litestar.types import ASGIApp
 
 from roci.server.answer import Answer
 from roci.server.gateway import Gateway
 from roci.server.off_loop import off_loop
 from roci.server.openapi import BUSY, REFUSED, Operation
+from roci.server.posts import post
 from roci.wire.images import chat_images
 from roci.wire.openai.chat_ask import chat_ask
 from roci.wire.openai.chat_replies import ChatCompletion
@@ -19,10 +18,9 @@ from roci.wire.openai.chat_writer import ChatWriter
 from roci.wire.openai.requests import ChatRequest
 
 
-@post("/v1/chat/completions", status_code=200)
-async def chat_completions(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
+@post("/v1/chat/completions")
+async def chat_completions(gateway: Gateway, body: bytes) -> ASGIApp:
     """Refuses what can be refused without the model; the rest happens while the reply is sent."""
-    body = await request.body()
     ask = await off_loop(len(body), chat_ask, body)
     await gateway.images.settle(chat_images(ask.chat.messages))
     target = await gateway.find_chat(ask)

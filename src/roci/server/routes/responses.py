@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from litestar import Request, delete, get, post
+from litestar import delete, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Response
@@ -25,6 +25,7 @@ from roci.server.mcp.toolbox import Toolbox
 from roci.server.off_loop import off_loop
 from roci.server.openapi import BUSY, REFUSED, Operation, path_parameter, query_parameter
 from roci.server.own_paths import OwnPaths
+from roci.server.posts import post
 from roci.server.prompt_count import count_prompt
 from roci.server.state.conversations import Thread, Turn
 from roci.server.state.kept_answer import KeptAnswer
@@ -54,10 +55,10 @@ _PAGE_LIMIT: Final = 100
 _items_decoder: Final = msgspec.json.Decoder(list[dict[str, Any]])
 
 
-@post("/v1/responses", status_code=200)
-async def create_response(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
+@post("/v1/responses")
+async def create_response(gateway: Gateway, body: bytes) -> ASGIApp:
     """Refuses what can be refused without the model; the rest happens while the reply is sent."""
-    asked, thread, added, ask = await _read(request, gateway)
+    asked, thread, added, ask = await _read(gateway, body)
     if asked.is_stored:
         gateway.conversations.check_room(thread, added)
     servers = responses_servers(asked, gateway.settings)
@@ -78,12 +79,12 @@ async def create_response(request: Request[Any, Any, Any], gateway: NamedDepende
     return OwnPaths(kept, lambda path: responses_path(asked, path))
 
 
-@post("/v1/responses/input_tokens", status_code=200)
-async def count_input_tokens(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
-    asked, _, _, ask = await _read(request, gateway)
+@post("/v1/responses/input_tokens")
+async def count_input_tokens(gateway: Gateway, body: bytes) -> ASGIApp:
+    asked, _, _, ask = await _read(gateway, body)
     servers = responses_servers(asked, gateway.settings)
     target = await gateway.find_chat(ask)
-    counted = WholeReply(target, lambda: _input_tokens(gateway, target, ask, servers))
+    counted = WholeReply(lambda: _input_tokens(gateway, target, ask, servers), model=target.instance.id)
     return OwnPaths(counted, lambda path: responses_path(asked, path))
 
 
@@ -147,11 +148,8 @@ class _Exchange:
         )
 
 
-async def _read(
-    request: Request[Any, Any, Any], gateway: Gateway
-) -> tuple[ResponsesRequest, Thread | None, list[ChatMessage], Ask]:
+async def _read(gateway: Gateway, body: bytes) -> tuple[ResponsesRequest, Thread | None, list[ChatMessage], Ask]:
     """The request; the thread that it goes on from; its own messages; and what the engine is asked."""
-    body = await request.body()
     asked = await off_loop(len(body), decode_responses_request, body)
     await gateway.images.settle(given_images(asked.items))
     previous_id = asked.previous_response_id

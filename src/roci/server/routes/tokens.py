@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from litestar import Request, post
-from litestar.di import NamedDependency
 from litestar.types import ASGIApp
 
 from roci.server.gateway import Gateway
 from roci.server.off_loop import off_loop
 from roci.server.openapi import BUSY, REFUSED, Operation
+from roci.server.posts import post
 from roci.server.target import Target
 from roci.server.whole_reply import WholeReply
 from roci.server.worker_json import ask_worker_json
@@ -28,20 +27,18 @@ from roci.wire.openai.tokens import (
 )
 
 
-@post("/v1/tokenize", status_code=200)
-async def tokenize(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
-    body = await request.body()
+@post("/v1/tokenize")
+async def tokenize(gateway: Gateway, body: bytes) -> ASGIApp:
     asked = await off_loop(len(body), decode_tokenize, body)
     target = await gateway.find_any(asked.model)
-    return WholeReply(target, lambda: _tokens(gateway, target, asked))
+    return WholeReply(lambda: _tokens(gateway, target, asked), model=target.instance.id)
 
 
-@post("/v1/detokenize", status_code=200)
-async def detokenize(request: Request[Any, Any, Any], gateway: NamedDependency[Gateway]) -> ASGIApp:
-    body = await request.body()
+@post("/v1/detokenize")
+async def detokenize(gateway: Gateway, body: bytes) -> ASGIApp:
     asked = await off_loop(len(body), decode_detokenize, body)
     target = await gateway.find_any(asked.model)
-    return WholeReply(target, lambda: _text(gateway, target, asked))
+    return WholeReply(lambda: _text(gateway, target, asked), model=target.instance.id)
 
 
 async def _tokens(gateway: Gateway, target: Target, asked: TokenizeRequest) -> TokenizeReply:
