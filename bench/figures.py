@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from math import comb
 from statistics import median
 
 Series = dict[str, list[float]]
@@ -29,6 +30,21 @@ class Ratio:
     def __str__(self) -> str:
         """The median, with the lowest and the highest round's behind it."""
         return f"{self.median:.2f} ({min(self.by_round):.2f} to {max(self.by_round):.2f})"
+
+
+def likely_median(numbers: Sequence[float]) -> tuple[float, float]:
+    """Between which the median of ever more rounds would be, with 95 % confidence and however they are distributed.
+
+    The lowest and the highest where these are too few to say it.
+    """
+    ordered = sorted(numbers)
+    count = len(ordered)
+    rank = 0
+    outside = 0.0
+    while (outside := outside + comb(count, rank) / 2**count) <= 0.025:
+        rank += 1
+    place = max(rank - 1, 0)
+    return ordered[place], ordered[-1 - place]
 
 
 def add_to(series: Series, numbers: dict[str, float], prefix: str = "") -> None:

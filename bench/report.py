@@ -8,9 +8,11 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 import msgspec
 
+from bench.figures import likely_median
 from bench.plots import Plot
 
 PEERS = ("httpx2", "msgspec", "openai", "litestar", "uvicorn", "uvloop", "xllamacpp", "roci-ai")
@@ -36,6 +38,20 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 def verdict(is_met: bool) -> str:
     return "met" if is_met else "**not met**"
+
+
+def at_most(budget: float, rounds: Sequence[float]) -> str:
+    """The verdict on the median of these rounds. A miss that chance explains is not called one."""
+    return _verdict(median(rounds) <= budget, is_chance=min(likely_median(rounds)) <= budget)
+
+
+def at_least(budget: float, rounds: Sequence[float]) -> str:
+    """The same the other way round."""
+    return _verdict(median(rounds) >= budget, is_chance=max(likely_median(rounds)) >= budget)
+
+
+def _verdict(is_met: bool, *, is_chance: bool) -> str:
+    return verdict(is_met) if is_met or not is_chance else "too near to tell"
 
 
 def page(tables: Sequence[Table], load: float | None) -> str:

@@ -12,11 +12,11 @@ from bench import embeddings, gateway, imports, library, routes, sdk, typed
 from bench.__main__ import write_page
 from bench.dialects import DIALECTS, tokens_told
 from bench.embeddings import EmbeddingsPlan
-from bench.figures import Ratio, Series, rounds
+from bench.figures import Ratio, Series, likely_median, rounds
 from bench.gateway import GatewayPlan
 from bench.library import LibraryPlan
 from bench.plots import Bar, Group, Plot
-from bench.report import Table, machine, page
+from bench.report import Table, at_least, machine, page
 from bench.routes import RoutesPlan
 from bench.sdk_child import SdkPlan
 from bench.typed import TypedPlan
@@ -119,7 +119,7 @@ def test_the_gateway_part_asks_every_route_of_a_real_gateway_and_its_own_worker(
     series = gateway.measure(plan, count=1, limit_s=0)
     assert_finite_and_positive(series)
     speeds, memory = gateway.tables(series, plan)
-    assert len(speeds.rows) == 3 * len(DIALECTS)
+    assert len(speeds.rows) == 3 * len(DIALECTS) + 1  # the floor's first token
     assert len(memory.rows) == 3
 
 
@@ -161,6 +161,19 @@ def test_the_tokens_of_a_stream_are_those_of_its_last_count() -> None:
 
 def test_a_ratio_compares_what_was_measured_in_the_same_round() -> None:
     assert Ratio([1.0, 20.0, 3.0], [1.0, 10.0, 1.0]).median == 2.0
+
+
+def test_the_likely_median_is_as_wide_as_the_rounds_are_few() -> None:
+    assert likely_median([3.0, 1.0, 2.0]) == (1.0, 3.0)
+    # The sign test's table: of 12 sorted values the 3rd and the 10th, of 30 the 10th and the 21st.
+    assert likely_median(list(range(12, 0, -1))) == (3, 10)
+    assert likely_median(range(1, 31)) == (10, 21)
+
+
+def test_a_budget_that_is_missed_by_chance_is_not_called_missed() -> None:
+    assert at_least(0.97, [0.9, 0.96, 1.0]) == "too near to tell"
+    assert at_least(0.97, [0.9] * 8 + [1.0]) == "**not met**"
+    assert at_least(0.97, [0.9, 0.98, 1.0]) == "met"
 
 
 def test_no_round_begins_after_the_time_limit_except_for_the_least() -> None:
