@@ -32,7 +32,7 @@ EARLIER["cli"] = set(EARLIER) - {"worker"}
 
 # Third-party packages that enter by one door, or by few.
 DOORS: dict[str, str | tuple[str, ...]] = {
-    "httpx2": ("exchange/transports.py", "server/mcp/"),
+    "httpx2": ("exchange/", "server/mcp/"),
     "mcp": "server/mcp/",
     "mcp_types": "server/mcp/",
     "PIL": ("server/images.py", "types/images.py"),
