@@ -16,7 +16,7 @@ import pytest
 
 import roci
 from roci import GenerationSettings, LocalProvider, ModelMessage, ProviderRequest
-from roci.providers import local
+from roci.providers import local_engine
 from tests.support.tiny_gguf import write_tiny_gguf
 from tests.support.twins import Twin
 from tests.support.workers import is_running, wait_until
@@ -68,13 +68,13 @@ def test_a_selector_string_means_one_shared_worker(starter_home: Path, monkeypat
     try:
         first = roci.generate_text(f"local:{KEY}", "Hi", FEW)
         second = asyncio.run(roci.agenerate_text(f"local:{KEY.upper()}", "Hi", FEW))
-        assert len(set(local._shared_engines.values())) == 1
+        assert len(set(local_engine._shared_engines.values())) == 1
         assert first.text
         assert second.warnings == ()
     finally:
-        for engine in local._shared_engines.values():
+        for engine in local_engine._shared_engines.values():
             engine.stop()
-        local._shared_engines.clear()
+        local_engine._shared_engines.clear()
 
 
 def test_leaving_a_stream_frees_the_slot(model: LocalProvider, twin: Twin) -> None:
@@ -183,8 +183,8 @@ SCRIPT = """
 import os, sys, roci
 stream = roci.stream_text("local:smollm2-135m-instruct", "Hi", roci.GenerationSettings(max_tokens=2000))
 next(stream)
-from roci.providers import local
-(engine,) = local._shared_engines.values()
+from roci.providers import local_engine
+(engine,) = local_engine._shared_engines.values()
 print(engine.worker.pid, engine.ready_now().socket_path, flush=True)
 sys.stdin.read()
 """

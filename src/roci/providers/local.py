@@ -1,32 +1,27 @@
-"""The embedded engine: a private worker process on this machine, started on first use and reused."""
+"""A model file on this machine as a provider: what its header and its worker say of it, and how that worker is asked."""
 
 from __future__ import annotations
 
-import threading
 import weakref
-from concurrent.futures import TimeoutError as FutureTimeoutError, wait
-from pathlib import Path
+from concurrent.futures import wait
 from typing import Any
 
 import msgspec
 
 from roci.config import RociConfig
-from roci.engine.extras import need_engine
 from roci.engine.library import LocalModel, find_model, models_on_disk
 from roci.engine.model_facts import read_sound_facts
-from roci.engine.settings_files import settings_at
-from roci.engine.worker_process import WorkerOptions, WorkerProcess, WorkerReady
+from roci.engine.worker_process import WorkerOptions, WorkerProcess
 from roci.errors import (
     ConnectionLostError,
     RociError,
     ServerUnreachableError,
     StreamInterruptedError,
-    TimedOutError,
     UnsupportedError,
 )
 from roci.exchange.exchange import HttpRequest
 from roci.exchange.transports import AsyncTransport, SyncTransport
-from roci.providers.connections import Connections
+from roci.providers.local_engine import ENGINE_ADDRESS, LocalEngine, shared_engine
 from roci.providers.openai_compatible import OpenAICompatibleProvider
 from roci.providers.receipts import Asked
 from roci.providers.retries import Question
@@ -39,10 +34,7 @@ from roci.types.settings import Timeouts
 from roci.wire.openai.image_parts import ENGINE
 from roci.wire.reasoning import ReasoningPlan, plan_reasoning
 
-_ADDRESS = "http://worker"
 _EXIT_WAIT_S = 2.0
-# One slot loads several times faster than four, and most programs ask one thing at a time.
-_DEFAULTS = {"parallel": 1}
 
 
 class LocalProvider(OpenAICompatibleProvider):
@@ -80,12 +72,12 @@ class LocalProvider(OpenAICompatibleProvider):
         is_shared: bool = False,
     ) -> None:
         config = config or RociConfig.from_env()
-        super().__init__(model, base_url=_ADDRESS, timeouts=timeouts, retries=retries, config=config)
+        super().__init__(model, base_url=ENGINE_ADDRESS, timeouts=timeouts, retries=retries, config=config)
         self._home = config.home
         if is_shared:
-            self._engine = _shared_engine(config.home, self.model_id, options)
+            self._engine = shared_engine(config.home, self.model_id, options)
         else:
-            self._engine = _Engine(config.home, find_model(config.home, self.model_id, paths=True), options)
+            self._engine = LocalEngine(config.home, find_model(config.home, self.model_id, paths=True), options)
         self._found = self._engine.model
         # The worker answers under the key; asking by another of its names is not a substitution.
         self.model_id = self._found.key
@@ -264,103 +256,3 @@ def _death(worker: WorkerProcess, failure: RociError) -> RociError:
     death = worker.death()
     death.__cause__ = failure
     return death
-
-
-class _Engine:
-    """At most one worker for one model file, started when it is first needed and again when it has died."""
-
-    def __init__(self, home: Path, model: LocalModel, asked: WorkerOptions | None) -> None:
-        self.model = model
-        self.asked = asked
-        settings = settings_at(home, model.key, model.facts.max_context_length, defaults=_DEFAULTS)
-        self.options = asked or settings.worker_options(lambda key: find_model(home, key, paths=True).path)
-        self.sampling = settings.sampling()
-        self._lock = threading.Lock()
-        self.worker: WorkerProcess | None = None
-        self.connections: Connections | None = None
-
-    def ready_now(self) -> WorkerReady | None:
-        """The worker's report, if there is a worker that can answer."""
-        worker = self.worker
-        if worker is None or worker.exited.done() or not worker.ready.done() or worker.ready.exception():
-            return None
-        return worker.ready.result()
-
-    def connect(self, limit_s: float | None) -> Connections:
-        """Connections to the worker, once it can answer. A load that outlasts `limit_s` goes on for a later call.
-
-        Raises:
-            WorkerError: it could not be loaded.
-            TimedOutError: it is not loaded yet.
-        """
-        try:
-            return self._connections(self._start().ready.result(limit_s))
-        except FutureTimeoutError as error:
-            raise self._still_loading(limit_s) from error
-
-    async def aconnect(self, limit_s: float | None) -> Connections:
-        """Connections to the worker, once it can answer. A load that outlasts `limit_s` goes on for a later call.
-
-        Raises:
-            WorkerError: it could not be loaded.
-            TimedOutError: it is not loaded yet.
-        """
-        ready = self.ready_now()
-        if ready is None:
-            import asyncio
-
-            worker = await asyncio.to_thread(self._start)
-            try:
-                ready = await asyncio.wait_for(asyncio.wrap_future(worker.ready), limit_s)
-            except TimeoutError as error:
-                raise self._still_loading(limit_s) from error
-        return self._connections(ready)
-
-    def _still_loading(self, limit_s: float | None) -> TimedOutError:
-        return TimedOutError(
-            f"{self.model.key} is not loaded after {limit_s:g} s.",
-            phase="first_token",
-            waited_s=limit_s or 0.0,
-            hint="It goes on loading; allow more with Timeouts(first_token_s=…) or ROCI_TIMEOUT_FIRST_TOKEN_S.",
-        )
-
-    def stop(self) -> None:
-        with self._lock:
-            worker, self.worker = self.worker, None
-            connections, self.connections = self.connections, None
-        if connections is not None:
-            connections.close()
-        if worker is not None:
-            worker.stop()
-
-    def _start(self) -> WorkerProcess:
-        with self._lock:
-            if self.worker is None or self.worker.exited.done() or self.worker.stopping:
-                need_engine()
-                self.worker = WorkerProcess.start(self.model.key, self.model.path, self.options)
-                self.connections = None
-            return self.worker
-
-    def _connections(self, ready: WorkerReady) -> Connections:
-        with self._lock:
-            if self.connections is None:
-                self.connections = Connections(_ADDRESS, uds=str(ready.socket_path))
-            return self.connections
-
-
-_shared_engines: dict[tuple[Path, str, WorkerOptions | None], _Engine] = {}
-_shared_lock = threading.Lock()
-
-
-def _shared_engine(home: Path, name: str, options: WorkerOptions | None) -> _Engine:
-    """The engine that all selector strings for one file have in common; it lasts as long as the program.
-
-    The disk is searched when a name is first used, not at each call: a call may come from an event loop.
-    """
-    with _shared_lock:
-        engine = _shared_engines.get((home, name, options))
-        if engine is None or not engine.model.path.is_file():
-            model = find_model(home, name, paths=True)
-            known = (other for other in _shared_engines.values() if (other.model, other.asked) == (model, options))
-            engine = _shared_engines[home, name, options] = next(known, None) or _Engine(home, model, options)
-        return engine
