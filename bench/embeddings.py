@@ -69,7 +69,7 @@ def measure(plan: EmbeddingsPlan, count: int, limit_s: float) -> Series:
     ):
         _ask(through, ["to load the model"])
         with _client(gateway.worker_socket(), "http://worker") as direct:
-            for number in rounds(count, limit_s, least=1):
+            for number in rounds(count, limit_s):
                 for size in plan.batches:
                     measured = _round(gateway, through, direct, _texts(plan.texts), size, is_first=bool(number % 2))
                     add_to(series, measured, f"{size}/")
