@@ -177,6 +177,15 @@ def test_an_unknown_model_names_what_the_server_has(served: Served) -> None:
     assert "The server has: m, other." in done.err
 
 
+def test_a_suggestion_that_the_server_has_made_is_not_made_again(served: Served) -> None:
+    told = {"message": "There is no model 'othr'. Did you mean other?", "code": "model_not_found"}
+    unknown, listed = Reply.json({"error": told}, 404), Reply.json({"data": [{"id": "m"}, {"id": "other"}]})
+    with canned_server({"POST /v1/chat/completions": unknown, "GET /v1/models": listed}) as server:
+        done = served(server).run("run", "-m", "lmstudio:othr", "Hi")
+    assert done.err.count("Did you mean") == 1
+    assert "The server has: m, other." in done.err
+
+
 def test_a_server_that_answers_a_web_page_is_told_as_such(served: Served) -> None:
     with canned_server({"POST /v1/chat/completions": Reply.text("<html>Welcome</html>")}) as server:
         done = served(server).run("run", "-m", "lmstudio:m", "Hi")

@@ -1,4 +1,4 @@
-"""A model file on this machine as a provider: what its header and its worker say of it, and how that worker is asked."""
+"""A model file on this machine as a provider: what its header and its worker say of it, how the worker is asked."""
 
 from __future__ import annotations
 
