@@ -59,11 +59,12 @@ class RociConfig(msgspec.Struct, frozen=True, kw_only=True):
             ConfigError: a value that cannot be used, naming the variable and where it was set.
         """
         environ = os.environ if environ is None else environ
-        file = read_env_file((directory or Path.cwd()) / ".env")
+        file = read_env_file(os.path.join(directory or os.getcwd(), ".env"))  # noqa: PTH109, PTH118 - at every call
+        sources = ((environ, ""), (file, ".env: ")) if file else ((environ, ""),)
         origins: dict[str, str] = {}
 
         def first(field: str, *names: str) -> str | None:
-            for source, prefix in ((environ, ""), (file, ".env: ")):
+            for source, prefix in sources:
                 for name in names:
                     value = (source.get(name) or "").strip()
                     if value:
@@ -109,14 +110,15 @@ class RociConfig(msgspec.Struct, frozen=True, kw_only=True):
         return f"RociConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
-def read_env_file(path: Path) -> dict[str, str]:
+def read_env_file(path: Path | str) -> dict[str, str]:
     """The assignments in a `.env` file; empty where there is none.
 
     Raises:
         ConfigError: the file is there and cannot be read, or is no text.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - at every call of a selector string, nearly always in vain
         return {}
+    path = Path(path)
     from dotenv import dotenv_values  # slow to import, and only needed where there is such a file
 
     try:
