@@ -18,9 +18,8 @@ from pathlib import Path
 from roci.engine.worker_process import WorkerOptions, WorkerProcess
 moment, sibling = sys.argv[2:]
 loading = __import__("threading").Event()
-def on_log(line):
-    if "loading model" in line:
-        loading.set()
+def on_log(line):  # the engine's first line, before it reads the model
+    loading.set()
 worker = WorkerProcess.start("smol", Path(sys.argv[1]), WorkerOptions(parallel=2), on_log=on_log)
 loading.wait(60) if moment == "loading" else worker.ready.result(60)
 pid = 0

@@ -23,7 +23,9 @@ from roci.worker.flags import WorkerFlags
 binding: Any = untyped_binding  # compiled, and without type information
 
 PROMPT_CACHE_MIB = 256
-LOG_LEVEL_INFO = 3
+# Warnings and errors, which say why a model did not load. With more there would be nine lines for each request, each
+# of which wakes the process that keeps the log.
+LOG_LEVEL_WARN = 2
 # A stream that has begun is written to this often while the prompt is computed. The write is what notices that the
 # client has left: with `return_progress` a stream begins at once, so that a client is missed in prefill too.
 PING_EVERY_S = 1
@@ -118,7 +120,7 @@ def _parameters(flags: WorkerFlags) -> Any:
     p.endpoint_props = True
     p.ui = False
     p.sse_ping_interval = PING_EVERY_S
-    p.verbosity = LOG_LEVEL_INFO
+    p.verbosity = LOG_LEVEL_WARN
     _set_memory(p, flags)
     _set_model(p, flags)
     return p
