@@ -256,8 +256,7 @@ class OpenAICompatibleProvider(ModelProvider):
         lines = [f"The server has: {listed}."]
         if isinstance(error, ModelNotFoundError):
             error.similar = names["similar"]
-            has_said = any(name in error.message for name in error.similar)  # as `roci serve` does
-            if error.similar and not has_said:
+            if error.similar and "Did you mean" not in error.message:  # `roci serve` has said it
                 lines.insert(0, f"Did you mean {' or '.join(error.similar)}?")
         error.hint = "\n".join(filter(None, [error.hint, *lines]))
 
