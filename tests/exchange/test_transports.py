@@ -99,6 +99,16 @@ def test_a_plain_reply_that_never_comes_runs_out(twin: Twin) -> None:
         assert server.left.wait(10)
 
     assert caught.value.phase == "first_token"
+    assert "set max_tokens" in caught.value.hint
+
+
+def test_a_plain_reply_whose_length_is_bounded_is_not_told_to_bound_it(twin: Twin) -> None:
+    plain = Reply(200, {"content-type": "application/json"}, [FOR_EVER])
+    with canned_server({CHAT: plain}) as server:
+        model = LmStudioProvider("m", base_url=server.url, timeouts=Timeouts(first_token_s=0.3))
+        with pytest.raises(roci.TimedOutError) as caught:
+            twin.call(model, "generate_text", asked(settings=roci.GenerationSettings(max_tokens=5)))
+    assert "max_tokens" not in caught.value.hint
 
 
 def test_comments_do_not_count_as_a_token(twin: Twin) -> None:

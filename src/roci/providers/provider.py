@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
-from roci.errors import RociError, UnsupportedError, UsageError
+from roci.errors import RociError, TimedOutError, UnsupportedError, UsageError
 from roci.exchange.exchange import Exchange
 from roci.providers.answer import Answer, AnswerDecoder, log_answer
 from roci.providers.context import answered, hidden_failure
@@ -265,7 +265,13 @@ class ModelProvider(ModelOperations):
         return info
 
     def _failed(self, failure: RociError, question: Question) -> RociError:
-        """`failure` with the receipt of what was tried."""
+        """`failure` of a plain reply with the receipt of what was tried."""
+        is_late = isinstance(failure, TimedOutError) and failure.phase == "first_token"
+        if is_late and question.request.settings.max_tokens is None:
+            failure.hint += (
+                "\nA plain reply comes when all of it is made, and nothing bounds this one's length: "
+                "set max_tokens, or stream it."
+            )
         if failure.receipt is None and not isinstance(failure, UsageError):
             failure.receipt = failed_receipt(question, self._asked(question))
         return failure
