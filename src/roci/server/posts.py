@@ -1,4 +1,4 @@
-"""The routes that are asked by POST, which go past the framework: it costs a fifth of the time to the first token.
+"""The routes that are asked by POST, which go past the framework: it costs a fifth of the gateway's time to the first token.
 
 None of them has a parameter in its path, or reads more of a request than its body. Why: docs/decisions/0009.
 """
