@@ -1,6 +1,6 @@
-"""The routes that are asked by POST, which go past the framework: it costs a fifth of the gateway's time to the first token.
+"""The routes that are asked by POST. They go past the framework, for the time that it takes: docs/decisions/0009.
 
-None of them has a parameter in its path, or reads more of a request than its body. Why: docs/decisions/0009.
+None of them has a parameter in its path, or reads more of a request than its body.
 """
 
 from __future__ import annotations
